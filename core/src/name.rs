@@ -1,0 +1,283 @@
+//! The names of a store's files: a bijection between what a file is and what it is called.
+
+use std::{ffi::OsStr, fmt};
+
+use crate::Hash;
+
+/// Sixteen random bytes that keep temporary and partial files apart. Written as 32 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid([u8; 16]);
+
+impl Uuid {
+    /// Wraps sixteen random bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The sixteen bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Uuid({self})")
+    }
+}
+
+/// The three areas of a store: three directories, or one and the same (FORMAT.md, "Directories").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Area {
+    /// Complete blobs, their outboards and external paths.
+    Complete,
+    /// Imports under way and partial blobs.
+    Partial,
+    /// The tag database.
+    Meta,
+}
+
+/// What a file of a store is, told by its name alone (FORMAT.md, "File names").
+///
+/// [`FileName::parse`] and `Display` are inverse to each other: a name that is not printed by any value
+/// here parses to `None`, is *foreign*, and is left alone, reported, never served and never deleted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileName {
+    /// `H.data`: complete data, exactly the bytes that hash to H.
+    Data(Hash),
+    /// `H.obao4`: complete outboard of data larger than one chunk group.
+    Outboard(Hash),
+    /// `H.paths`: external locations of the data.
+    Paths(Hash),
+    /// `H-U.data`: partial data.
+    PartialData(Hash, Uuid),
+    /// `H-U.obao4`: the outboard of the partial data with the same uuid.
+    PartialOutboard(Hash, Uuid),
+    /// `H-U.paths`: a `.paths` being written.
+    PathsTemp(Hash, Uuid),
+    /// `U.temp`: an import being copied, whose hash is not known yet.
+    Temp(Uuid),
+    /// `tags.meta`: the tag database.
+    Tags,
+    /// `tags-U.meta`: a tag database being written.
+    TagsTemp(Uuid),
+    /// `<hex of name bytes>.meta`: named metadata. No store writes one; it is kept.
+    NamedMeta(Box<[u8]>),
+    /// `lock`: what an exclusive opening holds.
+    Lock,
+}
+
+impl FileName {
+    /// What a file with this name is; `None` for a foreign one.
+    #[must_use]
+    pub fn parse(name: &OsStr) -> Option<Self> {
+        let name = name.to_str()?;
+        match name {
+            "lock" => return Some(Self::Lock),
+            "tags.meta" => return Some(Self::Tags),
+            _ => {}
+        }
+        let (base, extension) = name.rsplit_once('.')?;
+        match (base.split_once('-'), extension) {
+            (None, "data") => digits(base).map(|hash| Self::Data(Hash::from_bytes(hash))),
+            (None, "obao4") => digits(base).map(|hash| Self::Outboard(Hash::from_bytes(hash))),
+            (None, "paths") => digits(base).map(|hash| Self::Paths(Hash::from_bytes(hash))),
+            (None, "temp") => digits(base).map(|uuid| Self::Temp(Uuid(uuid))),
+            (None, "meta") => named_meta(base),
+            (Some(("tags", uuid)), "meta") => digits(uuid).map(|uuid| Self::TagsTemp(Uuid(uuid))),
+            (Some((hash, uuid)), _) => {
+                let hash = Hash::from_bytes(digits(hash)?);
+                let uuid = Uuid(digits(uuid)?);
+                match extension {
+                    "data" => Some(Self::PartialData(hash, uuid)),
+                    "obao4" => Some(Self::PartialOutboard(hash, uuid)),
+                    "paths" => Some(Self::PathsTemp(hash, uuid)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The area that files of this kind live in. The lock file lives in every one of them.
+    #[must_use]
+    pub const fn area(&self) -> Area {
+        match self {
+            Self::Data(_) | Self::Outboard(_) | Self::Paths(_) | Self::PathsTemp(..) => {
+                Area::Complete
+            }
+            Self::PartialData(..) | Self::PartialOutboard(..) | Self::Temp(_) => Area::Partial,
+            Self::Tags | Self::TagsTemp(_) | Self::NamedMeta(_) | Self::Lock => Area::Meta,
+        }
+    }
+
+    /// Whether the file means nothing once its writer is gone: recovery may remove such a file, and only
+    /// such a file, and only while it holds the lock.
+    #[must_use]
+    pub const fn is_ephemeral(&self) -> bool {
+        matches!(
+            self,
+            Self::PathsTemp(..) | Self::Temp(_) | Self::TagsTemp(_)
+        )
+    }
+
+    /// The hash in the name, for files that belong to one blob.
+    #[must_use]
+    pub const fn hash(&self) -> Option<Hash> {
+        match self {
+            Self::Data(hash)
+            | Self::Outboard(hash)
+            | Self::Paths(hash)
+            | Self::PartialData(hash, _)
+            | Self::PartialOutboard(hash, _)
+            | Self::PathsTemp(hash, _) => Some(*hash),
+            Self::Temp(_) | Self::Tags | Self::TagsTemp(_) | Self::NamedMeta(_) | Self::Lock => {
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(hash) => write!(f, "{hash}.data"),
+            Self::Outboard(hash) => write!(f, "{hash}.obao4"),
+            Self::Paths(hash) => write!(f, "{hash}.paths"),
+            Self::PartialData(hash, uuid) => write!(f, "{hash}-{uuid}.data"),
+            Self::PartialOutboard(hash, uuid) => write!(f, "{hash}-{uuid}.obao4"),
+            Self::PathsTemp(hash, uuid) => write!(f, "{hash}-{uuid}.paths"),
+            Self::Temp(uuid) => write!(f, "{uuid}.temp"),
+            Self::Tags => f.write_str("tags.meta"),
+            Self::TagsTemp(uuid) => write!(f, "tags-{uuid}.meta"),
+            Self::NamedMeta(name) => write!(f, "{}.meta", hex::encode(name)),
+            Self::Lock => f.write_str("lock"),
+        }
+    }
+}
+
+/// Exactly `2 * N` lower-case hex digits.
+fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    (is_lower_hex(text) && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(bytes)
+}
+
+fn named_meta(base: &str) -> Option<FileName> {
+    if base.is_empty() || !is_lower_hex(base) {
+        return None;
+    }
+    Some(FileName::NamedMeta(hex::decode(base).ok()?.into()))
+}
+
+fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_name() -> impl Strategy<Value = FileName> {
+        let hash = any::<[u8; 32]>().prop_map(Hash::from_bytes);
+        let uuid = any::<[u8; 16]>().prop_map(Uuid);
+        prop_oneof![
+            hash.clone().prop_map(FileName::Data),
+            hash.clone().prop_map(FileName::Outboard),
+            hash.clone().prop_map(FileName::Paths),
+            (hash.clone(), uuid.clone()).prop_map(|(h, u)| FileName::PartialData(h, u)),
+            (hash.clone(), uuid.clone()).prop_map(|(h, u)| FileName::PartialOutboard(h, u)),
+            (hash, uuid.clone()).prop_map(|(h, u)| FileName::PathsTemp(h, u)),
+            uuid.clone().prop_map(FileName::Temp),
+            Just(FileName::Tags),
+            uuid.prop_map(FileName::TagsTemp),
+            proptest::collection::vec(any::<u8>(), 1..120)
+                .prop_map(|name| FileName::NamedMeta(name.into())),
+            Just(FileName::Lock),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_parses_back_to_itself(name in any_name()) {
+            prop_assert_eq!(FileName::parse(OsStr::new(&name.to_string())), Some(name));
+        }
+
+        #[test]
+        fn what_parses_is_canonical(text in "[0-9a-fA-F.-]{0,70}(-[0-9a-f]{31,33})?\\.(data|obao4|paths|temp|meta)|.{0,40}") {
+            if let Some(name) = FileName::parse(OsStr::new(&text)) {
+                prop_assert_eq!(name.to_string(), text);
+            }
+        }
+
+        /// One edit of a real name is either another canonical name or foreign, never an alias.
+        #[test]
+        fn an_edited_name_never_aliases(name in any_name(), at: prop::sample::Index, with: char) {
+            let mut chars: Vec<char> = name.to_string().chars().collect();
+            let at = at.index(chars.len());
+            chars[at] = with;
+            let text: String = chars.into_iter().collect();
+            if let Some(parsed) = FileName::parse(OsStr::new(&text)) {
+                prop_assert_eq!(parsed.to_string(), text);
+            }
+        }
+    }
+
+    /// BAD-INPUTS 1 to 6 and 10 to 13.
+    #[test]
+    fn everything_else_is_foreign() {
+        let hash = Hash::EMPTY.to_string();
+        let uuid = "0123456789abcdef0123456789abcdef";
+        for name in [
+            format!("{}.data", hash.to_uppercase()),
+            format!("{}{}.data", hash[..1].to_uppercase(), &hash[1..]),
+            format!(".{hash}.data"),
+            "..data".into(),
+            ".data".into(),
+            ".meta".into(),
+            String::new(),
+            ".".into(),
+            "..".into(),
+            format!("{}.data", &hash[..63]),
+            format!("{hash}0.data"),
+            format!("{hash}-{}.data", &uuid[..31]),
+            format!("{hash}-{uuid}0.data"),
+            format!("{hash}-{uuid}-{uuid}.data"),
+            format!("{hash}-{}.data", uuid.to_uppercase()),
+            format!("{hash}-.data"),
+            format!("-{uuid}.data"),
+            format!("{hash}.obao"),
+            format!("{hash}.obao5"),
+            format!("{hash}.DATA"),
+            format!("{hash}.data."),
+            format!("{hash}.data "),
+            format!("{hash}.data\n"),
+            format!("{hash} .data"),
+            format!("{}.temp", uuid.to_uppercase()),
+            format!("tags-{}.meta", uuid.to_uppercase()),
+            "Tags.meta".into(),
+            "LOCK".into(),
+            "CON".into(),
+            "COM¹".into(),
+            "a".repeat(255),
+        ] {
+            assert_eq!(FileName::parse(OsStr::new(&name)), None, "{name:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_not_text_is_foreign() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(FileName::parse(OsStr::from_bytes(b"\xff\xfe.data")), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! The tag database: the `tags.meta` file (FORMAT.md, "`tags.meta`").
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{HashAndFormat, Tag, limits::MAX_TAGS_FILE, trailer};
+
+/// All tags of a store, in the order of their bytes.
+pub type TagMap = BTreeMap<Tag, HashAndFormat>;
+
+/// What the bytes of a `tags.meta` file say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagFile {
+    /// The tags.
+    pub tags: TagMap,
+    /// Whether a trailer protects them. A file that the peer wrote has none: a flipped bit in it
+    /// cannot always be told from content.
+    pub protected: bool,
+}
+
+/// Why a `tags.meta` file is not believed. Nothing may be collected while it is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TagFileError {
+    /// The file has no byte; even an empty database has one.
+    #[error("it is empty")]
+    Empty,
+    /// The payload ends early, or a name or a format is out of bounds.
+    #[error("its content is no tag database")]
+    Content,
+    /// The tags are not in the order, or not in the encoding, that every writer writes.
+    #[error("its content is in no order that a writer writes")]
+    Order,
+    /// The payload is followed by bytes that are no trailer of it.
+    #[error("bytes follow its content that are no checksum of it")]
+    Trailing,
+    /// The tags would not fit into a file.
+    #[error("it would have more than {MAX_TAGS_FILE} bytes")]
+    TooLarge,
+}
+
+impl TagFile {
+    /// Reads a file: a payload consumed exactly (the peer's), or one with a valid trailer (ours).
+    ///
+    /// # Errors
+    /// For everything else, 4096 zero bytes among it, which would otherwise read as "no tags".
+    pub fn decode(file: &[u8]) -> Result<Self, TagFileError> {
+        if file.is_empty() {
+            return Err(TagFileError::Empty);
+        }
+        let (payload, protected) = match trailer::unseal(file) {
+            Some(payload) => (payload, true),
+            None => (file, false),
+        };
+        let (records, rest) = postcard::take_from_bytes::<Vec<Record<'_>>>(payload)
+            .map_err(|_| TagFileError::Content)?;
+        if !rest.is_empty() {
+            return Err(TagFileError::Trailing);
+        }
+        let count = records.len();
+        let tags = records
+            .into_iter()
+            .map(|Record(name, value)| Ok((Tag::new(name)?, value)))
+            .collect::<Result<TagMap, crate::TagError>>()
+            .map_err(|_| TagFileError::Content)?;
+        // Every writer, the peer too, writes sorted unique keys in the shortest form. What differs was
+        // damaged, and one look tells it.
+        if tags.len() != count || encode_payload(&tags)? != payload {
+            return Err(TagFileError::Order);
+        }
+        Ok(Self { tags, protected })
+    }
+
+    /// The bytes of a file with these tags, with trailer.
+    ///
+    /// # Errors
+    /// [`TagFileError::TooLarge`] when no reader would accept them.
+    pub fn encode(tags: &TagMap) -> Result<Vec<u8>, TagFileError> {
+        let file = trailer::seal(encode_payload(tags)?);
+        if file.len() as u64 > MAX_TAGS_FILE {
+            return Err(TagFileError::TooLarge);
+        }
+        Ok(file)
+    }
+}
+
+/// A tag on disk: name, hash, format.
+#[derive(Serialize, Deserialize)]
+struct Record<'a>(#[serde(borrow)] &'a [u8], HashAndFormat);
+
+fn encode_payload(tags: &TagMap) -> Result<Vec<u8>, TagFileError> {
+    let records: Vec<_> = tags
+        .iter()
+        .map(|(tag, value)| Record(tag.as_bytes(), *value))
+        .collect();
+    // Writing to memory fails only for sequences of unknown length; a vector knows its own.
+    postcard::to_allocvec(&records).map_err(|_| TagFileError::TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{BlobFormat, Hash};
+
+    fn tag_map() -> impl Strategy<Value = TagMap> {
+        let value = (any::<[u8; 32]>(), any::<bool>()).prop_map(|(hash, seq)| HashAndFormat {
+            hash: Hash::from_bytes(hash),
+            format: if seq {
+                BlobFormat::HashSeq
+            } else {
+                BlobFormat::Raw
+            },
+        });
+        let tag = any::<Vec<u8>>().prop_map(|name| Tag::new(name).unwrap());
+        proptest::collection::btree_map(tag, value, 0..5)
+    }
+
+    fn one_tag() -> TagMap {
+        [(
+            Tag::try_from("a").unwrap(),
+            HashAndFormat::hash_seq(Hash::EMPTY),
+        )]
+        .into()
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_format() {
+        let mut expected = vec![1, 1, b'a'];
+        expected.extend(Hash::EMPTY.as_bytes());
+        expected.push(1);
+        assert_eq!(encode_payload(&one_tag()).unwrap(), expected);
+        assert_eq!(encode_payload(&TagMap::new()).unwrap(), [0]);
+    }
+
+    /// PEER-DEFECTS "Store does not open: an empty or corrupt `tags.meta`"; BAD-INPUTS 61 to 64.
+    #[test]
+    fn what_no_writer_wrote_is_refused() {
+        let payload = encode_payload(&one_tag()).unwrap();
+        let with = |edit: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = payload.clone();
+            edit(&mut bytes);
+            TagFile::decode(&bytes)
+        };
+        assert_eq!(TagFile::decode(b""), Err(TagFileError::Empty));
+        assert_eq!(TagFile::decode(&[0; 4096]), Err(TagFileError::Trailing));
+        assert_eq!(with(&|b| b.truncate(20)), Err(TagFileError::Content));
+        assert_eq!(with(&|b| b.push(0)), Err(TagFileError::Trailing));
+        assert_eq!(with(&|b| b[35] = 2), Err(TagFileError::Content));
+        // Overlong count.
+        assert_eq!(
+            with(&|b| drop(b.splice(0..1, [0x81, 0]))),
+            Err(TagFileError::Order)
+        );
+        // The same key twice.
+        assert_eq!(
+            with(&|b| {
+                b[0] = 2;
+                b.extend_from_within(1..);
+            }),
+            Err(TagFileError::Order)
+        );
+        // A count of 2^64-1, and a name of 2^63 bytes.
+        assert_eq!(
+            TagFile::decode(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+            Err(TagFileError::Content)
+        );
+        assert_eq!(
+            TagFile::decode(b"\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01a"),
+            Err(TagFileError::Content)
+        );
+    }
+
+    #[test]
+    fn a_file_of_the_peer_is_accepted_and_known_to_be_unprotected() {
+        let decoded = TagFile::decode(&encode_payload(&one_tag()).unwrap()).unwrap();
+        assert_eq!(
+            decoded,
+            TagFile {
+                tags: one_tag(),
+                protected: false
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn tags_read_back(tags in tag_map()) {
+            let file = TagFile::encode(&tags).unwrap();
+            prop_assert_eq!(TagFile::decode(&file), Ok(TagFile { tags, protected: true }));
+        }
+
+        /// The peer's type is a map of byte strings: its bytes and ours are one.
+        #[test]
+        fn the_payload_is_that_of_a_postcard_map(tags in tag_map()) {
+            let peer: BTreeMap<&[u8], ([u8; 32], BlobFormat)> = tags
+                .iter()
+                .map(|(tag, value)| (tag.as_bytes(), (*value.hash.as_bytes(), value.format)))
+                .collect();
+            prop_assert_eq!(postcard::to_allocvec(&peer).unwrap(), encode_payload(&tags).unwrap());
+        }
+
+        #[test]
+        fn no_flipped_bit_of_a_sealed_file_goes_unseen(tags in tag_map(), bit: prop::sample::Index) {
+            let mut file = TagFile::encode(&tags).unwrap();
+            let bit = bit.index(file.len() * 8);
+            file[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(TagFile::decode(&file).is_err());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = TagFile::decode(&bytes);
+        }
+    }
+}
