@@ -3,8 +3,6 @@
 
 use std::{io, sync::Arc};
 
-use crate::Uuid;
-
 /// A source of the time.
 pub trait Clock {
     /// Milliseconds since 1970-01-01T00:00:00Z. May jump and may go backwards: nothing but the names of
@@ -40,12 +38,6 @@ impl Env {
             clock: Arc::new(clock),
             entropy: Arc::new(entropy),
         }
-    }
-
-    pub(crate) fn uuid(&self) -> io::Result<Uuid> {
-        let mut bytes = [0; 16];
-        self.entropy.fill(&mut bytes)?;
-        Ok(Uuid::from_bytes(bytes))
     }
 }
 

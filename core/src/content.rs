@@ -1,0 +1,381 @@
+//! What a blob's bytes are proved with: its outboard where that is right, otherwise its data themselves.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::{
+    Backend, BackendError, Damage, Error, FileName, Hash, ReadAt, Result,
+    homes::{Home, Homes},
+    index::Entry,
+    io::read_full_at,
+    store::{Inner, locked},
+    tree::{
+        Cv, GROUP, GROUP_LEN, Hashed, PAGE_GROUPS, PREFIX, Subtree, group_cv, group_range, groups,
+        merge, outboard_len, parent, split_pair, unmerge,
+    },
+};
+
+/// An opened blob.
+pub(crate) enum Content<O> {
+    /// A blob of one group, proved.
+    Small(Arc<[u8]>),
+    Tree(Tree<O>),
+}
+
+/// A blob of several groups.
+pub(crate) struct Tree<O> {
+    pub(crate) homes: Homes<O>,
+    /// The claimed size.
+    size: u64,
+    /// Whether the last group has verified with that size.
+    is_proven: bool,
+    /// `H.obao4`, where there is one that may be right.
+    outboard: Option<O>,
+    /// The values of the pages, computed from data that hash to the blob's name: needs no outboard.
+    rebuilt: OnceLock<Option<Rebuilt>>,
+}
+
+/// What a proved pass over the data leaves in memory: 32 bytes a page.
+pub(crate) struct Rebuilt {
+    pub(crate) size: u64,
+    pub(crate) pages: Vec<Cv>,
+}
+
+impl<O> Tree<O> {
+    fn rebuilt(&self) -> Option<&Rebuilt> {
+        self.rebuilt.get().and_then(Option::as_ref)
+    }
+
+    /// The size, claimed or proved.
+    pub(crate) fn size(&self) -> u64 {
+        self.rebuilt().map_or(self.size, |rebuilt| rebuilt.size)
+    }
+
+    /// Whether the size is proved.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_proven || self.rebuilt().is_some()
+    }
+}
+
+impl From<Hashed> for Rebuilt {
+    fn from(hashed: Hashed) -> Self {
+        Self {
+            size: hashed.size,
+            pages: hashed.pages,
+        }
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    /// Opens a blob and proves what its claimed size allows to prove.
+    pub(crate) fn content(&self, hash: Hash) -> Result<Content<B::Object>> {
+        let (entry, has_partial) = {
+            let state = self.kernel.state();
+            (
+                state.index.get(hash),
+                !state.index.partials(hash).is_empty(),
+            )
+        };
+        if !entry.is_complete() {
+            return Err(if has_partial {
+                Error::Incomplete(hash)
+            } else {
+                Error::NotFound(hash)
+            });
+        }
+        if let Some(bytes) = locked(&self.small).get(&hash) {
+            return Ok(Content::Small(Arc::clone(bytes)));
+        }
+        let homes = self.homes(hash, entry);
+        if let Some(tree) = self.tree_of_outboard(hash, &homes, entry)? {
+            return Ok(Content::Tree(Tree { homes, ..tree }));
+        }
+        self.content_of_homes(hash, homes)
+    }
+
+    /// Without a usable outboard: a home of one group proves itself, a larger one is hashed.
+    fn content_of_homes(&self, hash: Hash, homes: Homes<B::Object>) -> Result<Content<B::Object>> {
+        let mut damage = None;
+        let mut index = 0;
+        while let Some(home) = homes.get(self, index) {
+            index += 1;
+            match self.small_content(hash, &home) {
+                Ok(Some(bytes)) => {
+                    locked(&self.small).put(hash, Arc::clone(&bytes));
+                    return Ok(Content::Small(bytes));
+                }
+                Ok(None) => {}
+                Err(error) => damage = Some(error),
+            }
+        }
+        if let Some(rebuilt) = self.rebuild(hash, &homes)? {
+            return Ok(Content::Tree(Tree {
+                size: rebuilt.size,
+                is_proven: true,
+                outboard: None,
+                rebuilt: Some(rebuilt).into(),
+                homes,
+            }));
+        }
+        Err(damage.unwrap_or_else(|| match homes.get(self, 0) {
+            None => homes.failure(),
+            Some(home) => content_damage(hash, &home),
+        }))
+    }
+
+    /// The bytes of a home of at most one group; `None` when it is larger.
+    fn small_content(&self, hash: Hash, home: &Home<B::Object>) -> Result<Option<Arc<[u8]>>> {
+        let cannot = |e| Error::Unreadable {
+            hash,
+            source: BackendError::io("read", &home.name)(e),
+        };
+        let mut bytes = vec![0; GROUP_LEN + 1];
+        let read = read_full_at(&home.object, &mut bytes, 0).map_err(cannot)?;
+        if read > GROUP_LEN {
+            return Ok(None);
+        }
+        bytes.truncate(read);
+        if Hash::of(&bytes) == hash {
+            return Ok(Some(bytes.into()));
+        }
+        Err(content_damage(hash, home))
+    }
+
+    /// A tree whose outboard fits together, with a size that is proved if any is. `None` when the outboard
+    /// is of no use.
+    fn tree_of_outboard(
+        &self,
+        hash: Hash,
+        homes: &Homes<B::Object>,
+        entry: Entry,
+    ) -> Result<Option<Tree<B::Object>>> {
+        if !entry.has(Entry::OUTBOARD) {
+            return Ok(None);
+        }
+        let name = FileName::Outboard(hash);
+        // An outboard that cannot be read is derived data: the blob can do without.
+        let Ok(Some(outboard)) = self.backend.open(&name) else {
+            return Ok(None);
+        };
+        let Ok(len) = outboard.size() else {
+            return Ok(None);
+        };
+        let mut prefix = [0; PREFIX as usize];
+        if !matches!(read_full_at(&outboard, &mut prefix, 0), Ok(8)) {
+            return Ok(None);
+        }
+        let mut tree = Tree {
+            homes: Homes::none(hash),
+            size: u64::from_le_bytes(prefix),
+            is_proven: false,
+            outboard: Some(outboard),
+            rebuilt: OnceLock::new(),
+        };
+        let fits = |size: u64| size > GROUP && outboard_len(size) == len;
+        let mut sizes = vec![tree.size];
+        // Not one byte of the prefix is hashed: the data's own length is as good a claim.
+        let mut index = 0;
+        while let Some(home) = homes.get(self, index) {
+            sizes.extend(home.object.size());
+            index += 1;
+            if index == 2 {
+                break;
+            }
+        }
+        sizes.retain(|size| fits(*size));
+        sizes.dedup();
+        let mut usable = None;
+        for size in sizes {
+            tree.size = size;
+            let last = groups(size) - 1;
+            let Some(values) = self.page_of_outboard(hash, &tree, last / PAGE_GROUPS) else {
+                continue;
+            };
+            usable.get_or_insert(size);
+            let value = values[in_page(last)];
+            if self.read_group(hash, homes, size, last, &value).is_ok() {
+                tree.is_proven = true;
+                return Ok(Some(tree));
+            }
+        }
+        Ok(usable.map(|size| Tree { size, ..tree }))
+    }
+
+    /// The values of a page's groups, verified.
+    pub(crate) fn values(
+        &self,
+        hash: Hash,
+        tree: &Tree<B::Object>,
+        page: u64,
+    ) -> Result<Arc<[Cv]>> {
+        if let Some(values) = locked(&self.pages).get(&(hash, page)) {
+            return Ok(Arc::clone(values));
+        }
+        let values = self
+            .page_of_outboard(hash, tree, page)
+            .or_else(|| {
+                let rebuilt = tree
+                    .rebuilt
+                    .get_or_init(|| self.rebuild(hash, &tree.homes).ok().flatten());
+                self.page_of_data(tree, rebuilt.as_ref()?, page)
+            })
+            .ok_or_else(|| {
+                let offset = page * PAGE_GROUPS * GROUP;
+                let damage = Damage::Outboard { offset };
+                Error::Corrupt { hash, damage }
+            })?;
+        locked(&self.pages).put((hash, page), Arc::clone(&values));
+        Ok(values)
+    }
+
+    /// One group, verified.
+    pub(crate) fn group(&self, hash: Hash, tree: &Tree<B::Object>, group: u64) -> Result<Vec<u8>> {
+        let values = self.values(hash, tree, group / PAGE_GROUPS)?;
+        match values.get(in_page(group)) {
+            Some(value) => self.read_group(hash, &tree.homes, tree.size(), group, value),
+            None => {
+                // The claimed size was wrong, and with it the number of groups.
+                let offset = group * GROUP;
+                let damage = Damage::Outboard { offset };
+                Err(Error::Corrupt { hash, damage })
+            }
+        }
+    }
+
+    /// Walks from the root to a page, verifying each pair, then reads and verifies the page's own pairs.
+    /// `None` when a pair is wrong or cannot be read.
+    fn page_of_outboard(&self, hash: Hash, tree: &Tree<B::Object>, page: u64) -> Option<Arc<[Cv]>> {
+        let outboard = tree.outboard.as_ref()?;
+        let first = page * PAGE_GROUPS;
+        let mut subtree = Subtree::root(tree.size);
+        let mut value = *hash.as_bytes();
+        while subtree.groups > PAGE_GROUPS {
+            let mut pair = [0; 64];
+            if read_full_at(outboard, &mut pair, subtree.offset).ok()? != pair.len() {
+                return None;
+            }
+            let (left_value, right_value) = split_pair(&pair)?;
+            if parent(&left_value, &right_value, subtree.is_root) != value {
+                return None;
+            }
+            let (left, right) = subtree.split();
+            (subtree, value) = if first < right.start {
+                (left, left_value)
+            } else {
+                (right, right_value)
+            };
+        }
+        let mut pairs = vec![0; usize::try_from(subtree.pairs_len()).ok()?];
+        if read_full_at(outboard, &mut pairs, subtree.offset).ok()? != pairs.len() {
+            return None;
+        }
+        let mut values = Vec::with_capacity(usize::try_from(subtree.groups).ok()?);
+        unmerge(&pairs, subtree.groups, &value, subtree.is_root, &mut values).then(|| values.into())
+    }
+
+    /// The values of a page's groups, hashed from a home whose bytes still give the page's value.
+    fn page_of_data(
+        &self,
+        tree: &Tree<B::Object>,
+        rebuilt: &Rebuilt,
+        page: u64,
+    ) -> Option<Arc<[Cv]>> {
+        let first = page * PAGE_GROUPS;
+        let last = (first + PAGE_GROUPS).min(groups(rebuilt.size));
+        let mut index = 0;
+        let mut buf = vec![0; GROUP_LEN];
+        'homes: while let Some(home) = tree.homes.get(self, index) {
+            index += 1;
+            let mut values = Vec::new();
+            for group in first..last {
+                let range = group_range(group, rebuilt.size);
+                let bytes = &mut buf[..len_of(&range)];
+                match read_full_at(&home.object, bytes, range.start) {
+                    Ok(read) if read == bytes.len() => values.push(group_cv(group, bytes)),
+                    _ => continue 'homes,
+                }
+            }
+            let is_root = rebuilt.pages.is_empty();
+            let value = merge(&values, is_root, &mut Vec::new());
+            let expected = usize::try_from(page)
+                .ok()
+                .and_then(|page| rebuilt.pages.get(page));
+            // A single page is the root, which its maker compared with the hash.
+            if expected.map_or(value == *tree.homes.hash().as_bytes(), |cv| *cv == value) {
+                return Some(values.into());
+            }
+        }
+        None
+    }
+
+    /// Reads one group from the first home that has it right.
+    fn read_group(
+        &self,
+        hash: Hash,
+        homes: &Homes<B::Object>,
+        size: u64,
+        group: u64,
+        value: &Cv,
+    ) -> Result<Vec<u8>> {
+        let range = group_range(group, size);
+        let mut bytes = vec![0; len_of(&range)];
+        let mut index = 0;
+        let mut error = None;
+        while let Some(home) = homes.get(self, index) {
+            index += 1;
+            match read_full_at(&home.object, &mut bytes, range.start) {
+                Ok(read) if read == bytes.len() && group_cv(group, &bytes) == *value => {
+                    return Ok(bytes);
+                }
+                Ok(_) => {
+                    let (offset, home) = (range.start, home.name.clone());
+                    let damage = Damage::Group { offset, home };
+                    error = Some(Error::Corrupt { hash, damage });
+                }
+                Err(e) => {
+                    error = Some(Error::Unreadable {
+                        hash,
+                        source: BackendError::io("read", &home.name)(e),
+                    });
+                }
+            }
+        }
+        Err(error.unwrap_or_else(|| homes.failure()))
+    }
+
+    /// Hashes the data of each home until one hashes to the blob's name. Where the store may be written,
+    /// the outboard is mended on the way.
+    fn rebuild(&self, hash: Hash, homes: &Homes<B::Object>) -> Result<Option<Rebuilt>> {
+        let mut index = 0;
+        while let Some(home) = homes.get(self, index) {
+            index += 1;
+            if let Some(rebuilt) = self.rebuild_from(hash, &home)? {
+                return Ok(Some(rebuilt));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn content_damage<O>(hash: Hash, home: &Home<O>) -> Error {
+    let home = home.name.clone();
+    Error::Corrupt {
+        hash,
+        damage: Damage::Content { home },
+    }
+}
+
+/// Where a group's value stands among those of its page.
+fn in_page(group: u64) -> usize {
+    // Less than `PAGE_GROUPS`.
+    #[expect(clippy::cast_possible_truncation)]
+    let index = (group % PAGE_GROUPS) as usize;
+    index
+}
+
+/// The length of a range of at most one group.
+fn len_of(range: &std::ops::Range<u64>) -> usize {
+    // At most `GROUP_LEN`.
+    #[expect(clippy::cast_possible_truncation)]
+    let len = (range.end - range.start) as usize;
+    len
+}

@@ -1,0 +1,51 @@
+//! What long work says of itself, and how it is stopped.
+
+use std::ops::ControlFlow;
+
+/// A step of long work. Steps come often: at least every few megabytes or a thousand entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// Entries of the store's listing so far.
+    Listed {
+        /// Entries.
+        entries: u64,
+    },
+    /// Bytes of an import read and hashed so far.
+    Imported {
+        /// Bytes.
+        bytes: u64,
+        /// All bytes, when the source tells.
+        total: Option<u64>,
+    },
+    /// Bytes proved while an outboard is rebuilt, or an interrupted completion is finished.
+    Verified {
+        /// Bytes.
+        bytes: u64,
+        /// All bytes.
+        total: u64,
+    },
+    /// Blobs that were found to be reachable so far.
+    Marked {
+        /// Blobs.
+        blobs: u64,
+    },
+    /// Blobs that a collection has removed so far.
+    Swept {
+        /// Blobs.
+        blobs: u64,
+        /// All that the plan names.
+        total: u64,
+    },
+}
+
+/// Is told of every step, and may answer [`ControlFlow::Break`] to stop the work. Stopped work leaves no
+/// trace but what it had completed, and returns [`Error::Cancelled`](crate::Error::Cancelled).
+///
+/// A callback is never called under a lock, so that it may use the store.
+pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
+
+/// The callback of the plain calls: never stops.
+pub fn unwatched(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}

@@ -1,0 +1,255 @@
+//! Verified reading: no byte leaves here that was not proved to belong to the blob.
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::{Arc, Mutex},
+};
+
+use crate::{
+    Backend, Error, Hash, ReadAt, Result,
+    content::{Content, Tree},
+    index::Entry,
+    io::read_full_at,
+    store::{Inner, Store, locked},
+    tree::{GROUP, GROUP_LEN, PAGE_GROUPS, group_cv, group_range},
+};
+
+/// Reads a blob: `Read`, `Seek` and [`ReadAt`].
+///
+/// Every byte is verified against the blob's hash on its way. When a home of the data is damaged the next
+/// one is tried, group by group; when none has the right bytes, the read fails and hands out nothing. The
+/// length is exposed only when the last group has been verified, since nothing else proves it.
+pub struct BlobReader<B: Backend> {
+    inner: Arc<Inner<B>>,
+    hash: Hash,
+    content: Content<B::Object>,
+    /// The group read last: small reads in sequence verify it once.
+    recent: Mutex<Option<(u64, Vec<u8>)>>,
+    position: u64,
+}
+
+impl<B: Backend> Store<B> {
+    /// Opens a blob for verified reading.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Incomplete`], [`Error::Unreadable`]; [`Error::Corrupt`] when not a
+    /// single byte of it can be proved.
+    pub fn reader(&self, hash: Hash) -> Result<BlobReader<B>> {
+        match self.inner.reader(hash) {
+            // A writer beside this opening may have added it, or moved it to another home.
+            Err(Error::NotFound(_) | Error::Incomplete(_) | Error::Unreadable { .. })
+                if self.inner.read_only =>
+            {
+                self.refresh()?;
+                self.inner.reader(hash)
+            }
+            other => other,
+        }
+    }
+
+    /// Reads a whole blob that is expected to be small: at most `cap` bytes.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader); [`Error::TooLarge`]; [`Error::Corrupt`].
+    pub fn read(&self, hash: Hash, cap: u64) -> Result<Vec<u8>> {
+        let reader = self.reader(hash)?;
+        let size = reader.proven_size()?;
+        let len = match usize::try_from(size) {
+            Ok(len) if size <= cap => len,
+            _ => return Err(Error::TooLarge { cap }),
+        };
+        let mut bytes = vec![0; len];
+        let mut filled = 0;
+        while filled < len {
+            filled += reader.read_verified(&mut bytes[filled..], filled as u64)?;
+        }
+        Ok(bytes)
+    }
+}
+
+impl<B: Backend> BlobReader<B> {
+    /// The blob.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// The size in bytes, proved by the last group.
+    ///
+    /// # Errors
+    /// When the last group is damaged: then nothing proves the size.
+    pub fn proven_size(&self) -> Result<u64> {
+        let tree = match &self.content {
+            Content::Small(bytes) => return Ok(bytes.len() as u64),
+            Content::Tree(tree) => tree,
+        };
+        if !tree.is_proven() {
+            let last = tree.size().div_ceil(GROUP) - 1;
+            self.noted(self.inner.group(self.hash, tree, last))?;
+        }
+        Ok(tree.size())
+    }
+
+    /// Reads at most `buf.len()` bytes from `offset` on, all of them verified. Nothing read means the end,
+    /// which is proved then.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Unreadable`]; `buf` has no unverified byte then either.
+    pub fn read_verified(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let tree = match &self.content {
+            Content::Small(bytes) => return Ok(bytes.read_at(buf, offset).unwrap_or_default()),
+            Content::Tree(tree) => tree,
+        };
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        if offset >= tree.size() && offset >= self.proven_size()? {
+            return Ok(0);
+        }
+        let (group, skip) = (offset / GROUP, offset % GROUP);
+        let whole = whole_groups(group, buf.len(), tree.size());
+        if skip == 0 && whole > 0 {
+            return self.noted(self.read_groups(tree, group, whole, buf));
+        }
+        // Less than a group, and so a length in memory.
+        let skip = usize::try_from(skip).unwrap_or(GROUP_LEN);
+        let mut recent = locked(&self.recent);
+        let bytes = match &mut *recent {
+            Some((at, bytes)) if *at == group => bytes,
+            other => {
+                let bytes = self.noted(self.inner.group(self.hash, tree, group))?;
+                &mut other.insert((group, bytes)).1
+            }
+        };
+        let bytes = bytes.get(skip..).unwrap_or_default();
+        let len = bytes.len().min(buf.len());
+        buf[..len].copy_from_slice(&bytes[..len]);
+        Ok(len)
+    }
+
+    /// Reads whole groups straight into the buffer, then verifies them there.
+    fn read_groups(
+        &self,
+        tree: &Tree<B::Object>,
+        first: u64,
+        count: usize,
+        buf: &mut [u8],
+    ) -> Result<usize> {
+        let values = self.inner.values(self.hash, tree, first / PAGE_GROUPS)?;
+        let start = group_range(first, tree.size()).start;
+        let end = group_range(first + count as u64 - 1, tree.size()).end;
+        let len = usize::try_from(end - start).unwrap_or(buf.len());
+        let buf = &mut buf[..len];
+        let read = match tree.homes.get(&self.inner, 0) {
+            // What is missing, or cannot be read, is looked for in the other homes below.
+            Some(home) => read_full_at(&home.object, buf, start).unwrap_or_default(),
+            None => 0,
+        };
+        let mut good = 0;
+        for (group, bytes) in (first..).zip(buf.chunks_mut(GROUP_LEN)) {
+            let in_page = usize::try_from(group % PAGE_GROUPS).unwrap_or_default();
+            let came = good + bytes.len() <= read;
+            if !came || values.get(in_page) != Some(&group_cv(group, bytes)) {
+                match self.inner.group(self.hash, tree, group) {
+                    Ok(right) if right.len() == bytes.len() => bytes.copy_from_slice(&right),
+                    outcome => {
+                        buf[good..].fill(0);
+                        return match outcome {
+                            Err(error) if good == 0 => Err(error),
+                            _ => Ok(good),
+                        };
+                    }
+                }
+            }
+            good += bytes.len();
+        }
+        Ok(good)
+    }
+
+    fn noted<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.inner.note_damage(self.hash, error))
+    }
+}
+
+/// How many whole groups from `group` on fit into `len` bytes, up to the end of the page. The last group of
+/// the blob is whole when all of it fits.
+fn whole_groups(group: u64, len: usize, size: u64) -> usize {
+    let page_end = (group / PAGE_GROUPS + 1) * PAGE_GROUPS;
+    let mut count = 0;
+    let mut room = len as u64;
+    for group in group..page_end {
+        let range = group_range(group, size);
+        let bytes = range.end.saturating_sub(range.start);
+        if bytes == 0 || bytes > room {
+            break;
+        }
+        room -= bytes;
+        count += 1;
+    }
+    count
+}
+
+impl<B: Backend> Inner<B> {
+    pub(crate) fn reader(self: &Arc<Self>, hash: Hash) -> Result<BlobReader<B>> {
+        let content = self
+            .content(hash)
+            .inspect_err(|error| self.note_damage(hash, error))?;
+        Ok(BlobReader {
+            inner: Arc::clone(self),
+            hash,
+            content,
+            recent: Mutex::default(),
+            position: 0,
+        })
+    }
+
+    /// Remembers that a blob is damaged, for listings, and so that nothing takes it for proved.
+    fn note_damage(&self, hash: Hash, error: &Error) {
+        if let Error::Corrupt { .. } | Error::Paths { .. } = error {
+            let mut state = self.kernel.state();
+            state.index.update(hash, |entry| {
+                entry.with(Entry::DAMAGED).without(Entry::VERIFIED)
+            });
+        }
+    }
+}
+
+impl<B: Backend> ReadAt for BlobReader<B> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(self.read_verified(buf, offset)?)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.proven_size()?)
+    }
+}
+
+impl<B: Backend> Read for BlobReader<B> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.read_verified(buf, self.position)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+impl<B: Backend> Seek for BlobReader<B> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(delta) => self.position.checked_add_signed(delta),
+            SeekFrom::End(delta) => self.proven_size()?.checked_add_signed(delta),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+
+    fn stream_position(&mut self) -> io::Result<u64> {
+        Ok(self.position)
+    }
+}
+
+impl<B: Backend> std::fmt::Debug for BlobReader<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BlobReader({})", self.hash)
+    }
+}

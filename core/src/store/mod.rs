@@ -1,0 +1,171 @@
+//! The store: what its users call.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use lru::LruCache;
+
+use crate::{
+    Backend, BackendError, Entropy, Env, Error, FileName, Hash, Result, Uuid,
+    kernel::{Kernel, TempTag},
+    limits::UUID_ATTEMPTS,
+    tree::Cv,
+};
+
+mod gc;
+mod heal;
+mod import;
+mod list;
+mod open;
+mod partial;
+mod tags;
+
+pub use gc::{GcItem, GcOptions, GcPlan, Reason, Spared, Swept};
+pub use import::{Batch, ImportOptions, Imported, Novelty};
+pub use list::{BlobInfo, Blobs, Location, State, Status};
+pub use open::{Locking, Mode, Odd, OpenOptions, Recovery, TagsFound};
+pub use partial::PartialInfo;
+
+/// Pages of group values that are kept in memory: 8 KiB each, 4 MiB in all.
+const CACHED_PAGES: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+/// Blobs of at most one group that are kept in memory: 4 MiB in all.
+const CACHED_BLOBS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// A content-addressed store over a [`Backend`].
+///
+/// A handle: clones are cheap and mean the same opening. With a back end that is `Send + Sync` so is the
+/// store, and any number of threads may read and import at once. What a call acknowledges is durable;
+/// dropping the last handle only releases the lock.
+pub struct Store<B: Backend> {
+    pub(crate) inner: Arc<Inner<B>>,
+}
+
+impl<B: Backend> Clone for Store<B> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<B: Backend> std::fmt::Debug for Store<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+pub(crate) struct Inner<B: Backend> {
+    pub(crate) backend: B,
+    pub(crate) env: Env,
+    pub(crate) kernel: Arc<Kernel>,
+    /// Held over a change of `tags.meta`, I/O included. Never taken under the state lock.
+    pub(crate) tag_writer: Mutex<()>,
+    /// Held over a change of any `.paths`, likewise.
+    pub(crate) path_writer: Mutex<()>,
+    pub(crate) pages: Mutex<LruCache<(Hash, u64), Arc<[Cv]>>>,
+    pub(crate) small: Mutex<LruCache<Hash, Arc<[u8]>>>,
+    /// Whether recovery and collection may delete: the lock is held here, or by a host for this process.
+    pub(crate) may_delete: bool,
+    pub(crate) read_only: bool,
+    pub(crate) _lock: Option<B::Lock>,
+}
+
+/// Takes a lock whose data are whole whenever it is free.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<B: Backend> Inner<B> {
+    pub(crate) fn new(
+        backend: B,
+        env: Env,
+        kernel: Arc<Kernel>,
+        lock: Option<B::Lock>,
+        may_delete: bool,
+        read_only: bool,
+    ) -> Self {
+        Self {
+            backend,
+            env,
+            kernel,
+            tag_writer: Mutex::default(),
+            path_writer: Mutex::default(),
+            pages: Mutex::new(LruCache::new(CACHED_PAGES)),
+            small: Mutex::new(LruCache::new(CACHED_BLOBS)),
+            may_delete,
+            read_only,
+            _lock: lock,
+        }
+    }
+
+    /// Passes a result on; an error that leaves the disk in doubt ends all writing.
+    pub(crate) fn checked<T, E: Into<Error>>(&self, result: Result<T, E>) -> Result<T> {
+        result.map_err(|error| {
+            let error = error.into();
+            self.kernel.poison_on(&error);
+            error
+        })
+    }
+
+    /// Stages a new file under a name made from a fresh uuid.
+    pub(crate) fn stage(&self, name: impl Fn(Uuid) -> FileName) -> Result<Stage<'_, B>> {
+        let staged = stage_new(&self.backend, &*self.env.entropy, name)?;
+        Ok(Stage {
+            backend: &self.backend,
+            staged: Some(staged),
+        })
+    }
+
+    /// Keeps a blob alive while it is worked on.
+    pub(crate) fn hold(&self, hash: Hash) -> TempTag {
+        self.kernel.protect(crate::HashAndFormat::raw(hash))
+    }
+}
+
+/// Stages a new file; a uuid that is taken is tried anew a bounded number of times.
+pub(crate) fn stage_new<B: Backend>(
+    backend: &B,
+    entropy: &dyn Entropy,
+    name: impl Fn(Uuid) -> FileName,
+) -> Result<B::Staged> {
+    for _ in 0..UUID_ATTEMPTS {
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes).map_err(Error::Entropy)?;
+        match backend.stage_new(&name(Uuid::from_bytes(bytes))) {
+            Err(BackendError::Exists { .. }) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(Error::NoFreeName)
+}
+
+/// A staged file that is discarded unless it is taken out to be published.
+pub(crate) struct Stage<'a, B: Backend> {
+    backend: &'a B,
+    staged: Option<B::Staged>,
+}
+
+impl<B: Backend> Stage<'_, B> {
+    pub(crate) fn file(&mut self) -> &mut B::Staged {
+        // `staged` is taken out by `into_inner` and `drop` alone, and both end this value.
+        #[expect(clippy::expect_used)]
+        self.staged
+            .as_mut()
+            .expect("a stage has its file until it ends")
+    }
+
+    pub(crate) fn into_inner(mut self) -> Option<B::Staged> {
+        self.staged.take()
+    }
+}
+
+impl<B: Backend> Drop for Stage<'_, B> {
+    fn drop(&mut self) {
+        if let Some(staged) = self.staged.take() {
+            // What cannot be removed now is removed by the next opening: its name says that it may be.
+            let _ = self.backend.discard(staged);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Tags: what lives beyond the process.
+
+use crate::{
+    Backend, BlobFormat, Error, HashAndFormat, Result, Tag, TagMap,
+    index::Entry,
+    kernel::{KnownTags, Tags, TempTag},
+    store::{Inner, Store, locked, open},
+};
+
+/// How many files are made durable in one call.
+const DURABLE_BATCH: usize = 1024;
+
+impl<B: Backend> Store<B> {
+    /// Keeps `value` alive until the returned temporary tag is dropped; of a hash sequence also what it
+    /// lists. The blob need not be there yet.
+    pub fn temp_tag(&self, value: HashAndFormat) -> TempTag {
+        self.inner.kernel.protect(value)
+    }
+
+    /// Gives a blob a name, or a name another blob; durable on return. The blob need not be there, but a
+    /// missing hash sequence keeps collection from doing anything.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or the blob's files cannot be made durable; the tags are the
+    /// old ones then.
+    pub fn set_tag(&self, tag: Tag, value: HashAndFormat) -> Result<()> {
+        self.inner.kernel.check_writable()?;
+        // Protected first, before any I/O: a collection under way spares it from here on.
+        let _held = self.inner.make_lasting(value)?;
+        self.inner.change_tags(|tags| {
+            tags.insert(tag, value);
+            Ok(())
+        })
+    }
+
+    /// Gives a blob the next free automatic name, `auto-` and the time (FORMAT.md, "Text forms").
+    ///
+    /// # Errors
+    /// As [`set_tag`](Self::set_tag).
+    pub fn auto_tag(&self, value: HashAndFormat) -> Result<Tag> {
+        self.inner.kernel.check_writable()?;
+        let _held = self.inner.make_lasting(value)?;
+        let base = auto_name(self.inner.env.clock.now_millis());
+        self.inner.change_tags(|tags| {
+            let mut tag = Tag::try_from(base.as_str())?;
+            let mut count = 0_u64;
+            while tags.contains_key(&tag) {
+                count += 1;
+                tag = Tag::try_from(format!("{base}-{count}").as_str())?;
+            }
+            tags.insert(tag.clone(), value);
+            Ok(tag)
+        })
+    }
+
+    /// Removes a name, durably. The blob stays until nothing protects it and a collection comes by.
+    ///
+    /// # Errors
+    /// [`Error::NoTag`]; or as [`set_tag`](Self::set_tag).
+    pub fn remove_tag(&self, tag: &Tag) -> Result<HashAndFormat> {
+        self.inner.kernel.check_writable()?;
+        self.inner
+            .change_tags(|tags| tags.remove(tag).ok_or_else(|| Error::NoTag(tag.clone())))
+    }
+
+    /// All tags, in the order of their bytes.
+    ///
+    /// # Errors
+    /// When the tag database is missing or damaged: what is not known is not shown as empty.
+    pub fn tags(&self) -> Result<std::sync::Arc<TagMap>> {
+        Ok(self.inner.known_tags()?.map)
+    }
+
+    /// What a tag names.
+    ///
+    /// # Errors
+    /// [`Error::NoTag`], or as [`tags`](Self::tags).
+    pub fn tag(&self, tag: &Tag) -> Result<HashAndFormat> {
+        let tags = self.tags()?;
+        tags.get(tag)
+            .copied()
+            .ok_or_else(|| Error::NoTag(tag.clone()))
+    }
+
+    /// Confirms that a store whose `tags.meta` is missing has no tags to lose: an empty one is written.
+    /// Does nothing where there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn confirm_no_tags(&self) -> Result<()> {
+        let inner = &*self.inner;
+        inner.kernel.check_writable()?;
+        let _writer = locked(&inner.tag_writer);
+        if !matches!(inner.kernel.state().tags, Tags::Missing) {
+            return Ok(());
+        }
+        inner.write_tags(TagMap::new())
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    pub(crate) fn known_tags(&self) -> Result<KnownTags> {
+        match &self.kernel.state().tags {
+            Tags::Known(known) => Ok(known.clone()),
+            Tags::Missing => Err(Error::TagsMissing),
+            Tags::Damaged(damage) => Err(Error::NotWritable(crate::NotWritable::TagsDamaged(
+                damage.clone(),
+            ))),
+        }
+    }
+
+    /// Changes the tags on disk, then in memory: at every moment the set on disk is the old or the new one.
+    fn change_tags<T>(&self, change: impl FnOnce(&mut TagMap) -> Result<T>) -> Result<T> {
+        let _writer = locked(&self.tag_writer);
+        let known = self.known_tags()?;
+        self.check_tags_on_disk(&known)?;
+        let mut tags = TagMap::clone(&known.map);
+        let outcome = change(&mut tags)?;
+        self.write_tags(tags)?;
+        Ok(outcome)
+    }
+
+    /// The caller holds `tag_writer`.
+    fn write_tags(&self, tags: TagMap) -> Result<()> {
+        self.kernel.check_writable()?;
+        let known = self.checked(open::publish_tags(&self.backend, &self.env, tags))?;
+        self.kernel.state().tags = Tags::Known(known);
+        Ok(())
+    }
+
+    /// The peer takes no lock: what it wrote meanwhile must neither be overwritten nor overlooked.
+    pub(crate) fn check_tags_on_disk(&self, known: &KnownTags) -> Result<()> {
+        let Some(expected) = known.file else {
+            return Ok(());
+        };
+        let found = open::read_tags_file(&self.backend)?;
+        if crate::Hash::of(&found) != expected {
+            return Err(Error::TagsChanged);
+        }
+        Ok(())
+    }
+
+    /// Protects a blob, and makes durable what a tag on it will promise: its files and, of a hash
+    /// sequence, those of its children.
+    fn make_lasting(self: &std::sync::Arc<Self>, value: HashAndFormat) -> Result<TempTag> {
+        let held = self.kernel.protect(value);
+        let mut hashes = vec![value.hash];
+        if value.format == BlobFormat::HashSeq
+            && self.kernel.state().index.get(value.hash).is_complete()
+        {
+            hashes.extend(self.sequence(value.hash)?.hashes());
+        }
+        hashes.sort_unstable();
+        hashes.dedup();
+        let mut pending = Vec::new();
+        let mut names = Vec::new();
+        for hash in hashes {
+            let state = self.kernel.state();
+            let entry = state.index.get(hash);
+            if entry.has(Entry::FILES) && !entry.has(Entry::DURABLE) {
+                names.extend(state.index.complete_names(hash));
+                pending.push(hash);
+            }
+            drop(state);
+            if names.len() >= DURABLE_BATCH {
+                self.ensure_durable(&mut pending, &mut names)?;
+            }
+        }
+        self.ensure_durable(&mut pending, &mut names)?;
+        Ok(held)
+    }
+
+    fn ensure_durable(
+        &self,
+        hashes: &mut Vec<crate::Hash>,
+        names: &mut Vec<crate::FileName>,
+    ) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.checked(self.backend.ensure_durable(names))?;
+        let mut state = self.kernel.state();
+        for hash in hashes.drain(..) {
+            state.index.update(hash, |entry| entry.with(Entry::DURABLE));
+        }
+        names.clear();
+        Ok(())
+    }
+}
+
+/// `auto-%Y-%m-%dT%H:%M:%S%.3fZ` of the time; a time that no calendar has is the nearest one.
+fn auto_name(millis: i64) -> String {
+    let range = jiff::Timestamp::MIN.as_millisecond()..=jiff::Timestamp::MAX.as_millisecond();
+    let millis = millis.clamp(*range.start(), *range.end());
+    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("auto-%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BAD-INPUTS 89; the first line is the time of the fixture's automatic tag.
+    #[test]
+    fn automatic_names_of_any_time() {
+        for (millis, name) in [
+            (1_795_403_512_254, "auto-2026-11-23T03:11:52.254Z"),
+            (0, "auto-1970-01-01T00:00:00.000Z"),
+            (-1, "auto-1969-12-31T23:59:59.999Z"),
+            (18_446_744_073_709, "auto-2554-07-21T23:34:33.709Z"),
+        ] {
+            assert_eq!(auto_name(millis), name);
+        }
+        assert!(auto_name(i64::MAX).starts_with("auto-9999-12-30T"));
+        assert!(auto_name(i64::MIN).starts_with("auto--"));
+    }
+}

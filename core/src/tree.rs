@@ -1,0 +1,352 @@
+//! The BLAKE3 tree over chunk groups: where its nodes stand in an outboard, and what they hash to
+//! (FORMAT.md, "`.obao4`").
+//!
+//! The tree is worked on in *pages*: aligned subtrees of [`PAGE_GROUPS`] groups, the last one maybe
+//! smaller. In pre-order the pairs of a page stand together, so that a page is read, verified and written
+//! in one piece, and the few pairs above the pages are all that an import has to keep in memory.
+
+use std::ops::Range;
+
+use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+
+use crate::Hash;
+
+/// Bytes of a chunk group: 16 chunks of 1024 bytes.
+pub const GROUP: u64 = 16 * 1024;
+/// [`GROUP`] as a length in memory.
+pub const GROUP_LEN: usize = 16 * 1024;
+/// Bytes of a pair of chaining values, left and right.
+pub const PAIR: u64 = 64;
+/// Bytes of the size prefix of an outboard.
+pub const PREFIX: u64 = 8;
+/// Groups of a page: 4 MiB of data, 16 KiB of outboard.
+pub const PAGE_GROUPS: u64 = 256;
+
+/// A BLAKE3 chaining value: the hash of a subtree that is not the root.
+pub(crate) type Cv = [u8; 32];
+
+/// How many chunk groups `size` bytes have. No bytes are one, empty, group.
+#[must_use]
+pub const fn groups(size: u64) -> u64 {
+    match size.div_ceil(GROUP) {
+        0 => 1,
+        n => n,
+    }
+}
+
+/// Bytes of the complete outboard of `size` bytes of data, size prefix included.
+#[must_use]
+pub const fn outboard_len(size: u64) -> u64 {
+    PREFIX + PAIR * (groups(size) - 1)
+}
+
+/// The bytes of group `group` in data of `size` bytes.
+#[must_use]
+pub const fn group_range(group: u64, size: u64) -> Range<u64> {
+    // At most 2^50 groups fit into a size, so that neither product overflows for a group that exists.
+    let start = group * GROUP;
+    let end = start.saturating_add(GROUP);
+    start..if end < size { end } else { size }
+}
+
+/// How many of `n` leaves, at least two, are in the left subtree: the largest power of two below `n`.
+pub(crate) const fn left_of(n: u64) -> u64 {
+    1 << (u64::BITS - 1 - (n - 1).leading_zeros())
+}
+
+/// The chaining value of group `group` with these bytes, which are not all of the blob.
+pub(crate) fn group_cv(group: u64, bytes: &[u8]) -> Cv {
+    let mut hasher = group_hasher(group);
+    hasher.update(bytes);
+    hasher.finalize_non_root()
+}
+
+fn group_hasher(group: u64) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    hasher.set_input_offset(group * GROUP);
+    hasher
+}
+
+/// The hash of a parent: of the whole blob when it is the root, a chaining value otherwise.
+pub(crate) fn parent(left: &Cv, right: &Cv, is_root: bool) -> Cv {
+    if is_root {
+        *merge_subtrees_root(left, right, Mode::Hash).as_bytes()
+    } else {
+        merge_subtrees_non_root(left, right, Mode::Hash)
+    }
+}
+
+/// Merges the values of neighbouring subtrees of one size, the last one maybe smaller, and appends the
+/// pairs on the way to `pairs` in pre-order.
+pub(crate) fn merge(values: &[Cv], is_root: bool, pairs: &mut Vec<u8>) -> Cv {
+    let [value] = values else {
+        let at = pairs.len();
+        pairs.extend([0; PAIR as usize]);
+        // The slice is in memory, its length is a usize.
+        #[expect(clippy::cast_possible_truncation)]
+        let (left, right) = values.split_at(left_of(values.len() as u64) as usize);
+        let (left, right) = (merge(left, false, pairs), merge(right, false, pairs));
+        pairs[at..at + 32].copy_from_slice(&left);
+        pairs[at + 32..at + 64].copy_from_slice(&right);
+        return parent(&left, &right, is_root);
+    };
+    *value
+}
+
+/// The two chaining values of a pair.
+pub(crate) fn split_pair(pair: &[u8]) -> Option<(Cv, Cv)> {
+    let (left, right) = pair.split_at_checked(32)?;
+    Some((left.try_into().ok()?, right.try_into().ok()?))
+}
+
+/// Checks the pairs of a subtree of `groups` leaves, in pre-order, against its value, and appends the
+/// values of its leaves to `leaves`.
+///
+/// `false` when a pair does not hash to what is above it; `leaves` is of no use then.
+pub(crate) fn unmerge(
+    pairs: &[u8],
+    groups: u64,
+    value: &Cv,
+    is_root: bool,
+    leaves: &mut Vec<Cv>,
+) -> bool {
+    if groups == 1 {
+        leaves.push(*value);
+        return pairs.is_empty();
+    }
+    let left_groups = left_of(groups);
+    let Some((pair, rest)) = pairs.split_at_checked(PAIR as usize) else {
+        return false;
+    };
+    let Some((left, right)) = split_pair(pair) else {
+        return false;
+    };
+    let Ok(left_len) = usize::try_from((left_groups - 1) * PAIR) else {
+        return false;
+    };
+    let Some((left_pairs, right_pairs)) = rest.split_at_checked(left_len) else {
+        return false;
+    };
+    parent(&left, &right, is_root) == *value
+        && unmerge(left_pairs, left_groups, &left, false, leaves)
+        && unmerge(right_pairs, groups - left_groups, &right, false, leaves)
+}
+
+/// A subtree on the way from the root to a page or a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Subtree {
+    /// Its first group.
+    pub(crate) start: u64,
+    /// Its groups.
+    pub(crate) groups: u64,
+    /// Where its own pair stands in the outboard, in bytes from the start of the file.
+    pub(crate) offset: u64,
+    /// Whether it is the whole tree.
+    pub(crate) is_root: bool,
+}
+
+impl Subtree {
+    /// The whole tree of `size` bytes.
+    pub(crate) const fn root(size: u64) -> Self {
+        Self {
+            start: 0,
+            groups: groups(size),
+            offset: PREFIX,
+            is_root: true,
+        }
+    }
+
+    /// The two halves of a subtree of at least two groups.
+    pub(crate) const fn split(self) -> (Self, Self) {
+        let left_groups = left_of(self.groups);
+        let left = Self {
+            start: self.start,
+            groups: left_groups,
+            offset: self.offset + PAIR,
+            is_root: false,
+        };
+        let right = Self {
+            start: self.start + left_groups,
+            groups: self.groups - left_groups,
+            offset: self.offset + PAIR * left_groups,
+            is_root: false,
+        };
+        (left, right)
+    }
+
+    /// Bytes of all its pairs.
+    pub(crate) const fn pairs_len(self) -> u64 {
+        (self.groups - 1) * PAIR
+    }
+}
+
+/// Hashes a stream of bytes of unknown length into group values, page by page.
+pub(crate) struct TreeHasher {
+    /// Groups of a page; another number than [`PAGE_GROUPS`] in tests.
+    page_groups: u64,
+    /// The group being hashed. It is finished when more bytes come, since the last one may be the root.
+    group: blake3::Hasher,
+    /// Bytes in it.
+    filled: usize,
+    size: u64,
+    /// Values of the finished groups of the current page.
+    page: Vec<Cv>,
+    /// Values of the finished pages.
+    pages: Vec<Cv>,
+}
+
+/// What a whole stream hashed to.
+pub(crate) struct Hashed {
+    pub(crate) hash: Hash,
+    pub(crate) size: u64,
+    /// The groups of the last page.
+    pub(crate) last_page: Vec<Cv>,
+    /// One value a page; a single one is of no use, since it is the root.
+    pub(crate) pages: Vec<Cv>,
+}
+
+impl TreeHasher {
+    pub(crate) fn new() -> Self {
+        Self::with_page_groups(PAGE_GROUPS)
+    }
+
+    pub(crate) fn with_page_groups(page_groups: u64) -> Self {
+        Self {
+            page_groups,
+            group: group_hasher(0),
+            filled: 0,
+            size: 0,
+            page: Vec::new(),
+            pages: Vec::new(),
+        }
+    }
+
+    /// Bytes hashed so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Hashes more bytes. Every page that is full, and known not to be the last one, goes to `full` with
+    /// its number and the values of its groups.
+    pub(crate) fn update<E>(
+        &mut self,
+        mut bytes: &[u8],
+        mut full: impl FnMut(u64, &[Cv]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while !bytes.is_empty() {
+            if self.filled == GROUP_LEN {
+                self.finish_group();
+                if self.page.len() as u64 == self.page_groups {
+                    full(self.pages.len() as u64, &self.page)?;
+                    self.finish_page();
+                }
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(GROUP_LEN - self.filled));
+            self.group.update(now);
+            self.filled += now.len();
+            self.size += now.len() as u64;
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    fn finish_group(&mut self) {
+        self.page.push(self.group.finalize_non_root());
+        self.group = group_hasher(self.size / GROUP);
+        self.filled = 0;
+    }
+
+    fn finish_page(&mut self) {
+        self.pages.push(merge(&self.page, false, &mut Vec::new()));
+        self.page.clear();
+    }
+
+    pub(crate) fn finish(mut self) -> Hashed {
+        let (size, is_single) = (self.size, self.size <= GROUP);
+        let last_page = if is_single {
+            Vec::new()
+        } else {
+            self.page.push(self.group.finalize_non_root());
+            std::mem::take(&mut self.page)
+        };
+        let mut unused = Vec::new();
+        let hash = if is_single {
+            self.group.finalize().into()
+        } else if self.pages.is_empty() {
+            Hash::from_bytes(merge(&last_page, true, &mut unused))
+        } else {
+            self.pages.push(merge(&last_page, false, &mut unused));
+            Hash::from_bytes(merge(&self.pages, true, &mut Vec::new()))
+        };
+        Hashed {
+            hash,
+            size,
+            last_page,
+            pages: self.pages,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_at_the_boundaries() {
+        for (size, count, len) in [
+            (0, 1, 8),
+            (1, 1, 8),
+            (GROUP - 1, 1, 8),
+            (GROUP, 1, 8),
+            (GROUP + 1, 2, 72),
+            (2 * GROUP, 2, 72),
+            (2 * GROUP + 1, 3, 136),
+            (u64::MAX, 1 << 50, 8 + 64 * ((1 << 50) - 1)),
+        ] {
+            assert_eq!(groups(size), count, "{size}");
+            assert_eq!(outboard_len(size), len, "{size}");
+            let last = group_range(count - 1, size);
+            assert_eq!(last.end, size);
+            assert!(last.end - last.start <= GROUP);
+        }
+        for (n, left) in [(2, 1), (3, 2), (4, 2), (5, 4), (8, 4), (9, 8)] {
+            assert_eq!(left_of(n), left, "{n}");
+        }
+    }
+
+    #[test]
+    fn the_halves_of_a_subtree_tile_it() {
+        for groups in 2..200 {
+            let whole = Subtree {
+                start: 7,
+                groups,
+                offset: 8,
+                is_root: true,
+            };
+            let (left, right) = whole.split();
+            assert_eq!(left.start, whole.start);
+            assert_eq!(right.start, left.start + left.groups);
+            assert_eq!(left.groups + right.groups, groups);
+            assert_eq!(left.offset + left.pairs_len(), right.offset);
+            assert_eq!(right.offset + right.pairs_len(), 8 + whole.pairs_len());
+        }
+    }
+
+    #[test]
+    fn any_damaged_pair_is_seen() {
+        let values: Vec<Cv> = (0..11).map(|i| [i; 32]).collect();
+        let mut pairs = Vec::new();
+        let root = merge(&values, true, &mut pairs);
+        let mut leaves = Vec::new();
+        assert!(unmerge(&pairs, 11, &root, true, &mut leaves));
+        assert_eq!(leaves, values);
+        for bit in 0..pairs.len() * 8 {
+            pairs[bit / 8] ^= 1 << (bit % 8);
+            assert!(!unmerge(&pairs, 11, &root, true, &mut Vec::new()), "{bit}");
+            pairs[bit / 8] ^= 1 << (bit % 8);
+        }
+        assert!(!unmerge(&pairs[..640], 12, &root, true, &mut Vec::new()));
+        assert!(!unmerge(&pairs[..576], 11, &root, true, &mut Vec::new()));
+        assert!(!unmerge(&pairs, 11, &root, false, &mut Vec::new()));
+    }
+}
