@@ -9,8 +9,8 @@ use crate::{
     io::read_full_at,
     store::{Inner, locked},
     tree::{
-        Cv, GROUP, GROUP_LEN, Hashed, PAGE_GROUPS, PREFIX, Subtree, group_cv, group_range, groups,
-        merge, outboard_len, parent, split_pair, unmerge,
+        Cv, GROUP, GROUP_LEN, Hashed, PAGE_GROUPS, Subtree, group_cv, group_range, groups, merge,
+        outboard_len, parent, split_pair, unmerge,
     },
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub(crate) enum Content<O> {
     /// A blob of one group, proved.
     Small(Arc<[u8]>),
-    Tree(Tree<O>),
+    Tree(Box<Tree<O>>),
 }
 
 /// A blob of several groups.
@@ -87,7 +87,7 @@ impl<B: Backend> Inner<B> {
         }
         let homes = self.homes(hash, entry);
         if let Some(tree) = self.tree_of_outboard(hash, &homes, entry)? {
-            return Ok(Content::Tree(Tree { homes, ..tree }));
+            return Ok(Content::Tree(Box::new(Tree { homes, ..tree })));
         }
         self.content_of_homes(hash, homes)
     }
@@ -108,13 +108,13 @@ impl<B: Backend> Inner<B> {
             }
         }
         if let Some(rebuilt) = self.rebuild(hash, &homes)? {
-            return Ok(Content::Tree(Tree {
+            return Ok(Content::Tree(Box::new(Tree {
                 size: rebuilt.size,
                 is_proven: true,
                 outboard: None,
                 rebuilt: Some(rebuilt).into(),
                 homes,
-            }));
+            })));
         }
         Err(damage.unwrap_or_else(|| match homes.get(self, 0) {
             None => homes.failure(),
@@ -159,7 +159,7 @@ impl<B: Backend> Inner<B> {
         let Ok(len) = outboard.size() else {
             return Ok(None);
         };
-        let mut prefix = [0; PREFIX as usize];
+        let mut prefix = [0; 8];
         if !matches!(read_full_at(&outboard, &mut prefix, 0), Ok(8)) {
             return Ok(None);
         }
@@ -366,16 +366,12 @@ fn content_damage<O>(hash: Hash, home: &Home<O>) -> Error {
 
 /// Where a group's value stands among those of its page.
 fn in_page(group: u64) -> usize {
-    // Less than `PAGE_GROUPS`.
-    #[expect(clippy::cast_possible_truncation)]
-    let index = (group % PAGE_GROUPS) as usize;
-    index
+    // Less than `PAGE_GROUPS`, and so a length in memory.
+    usize::try_from(group % PAGE_GROUPS).unwrap_or(usize::MAX)
 }
 
 /// The length of a range of at most one group.
 fn len_of(range: &std::ops::Range<u64>) -> usize {
-    // At most `GROUP_LEN`.
-    #[expect(clippy::cast_possible_truncation)]
-    let len = (range.end - range.start) as usize;
-    len
+    // At most `GROUP_LEN`, and so a length in memory.
+    usize::try_from(range.end - range.start).unwrap_or(GROUP_LEN)
 }

@@ -11,7 +11,7 @@ use std::io;
 use crate::{
     ReadAt, WriteAt,
     io::{read_full_at, write_all_at},
-    tree::{Cv, Hashed, PAGE_GROUPS, PAIR, PREFIX, Subtree, groups, merge},
+    tree::{Cv, Hashed, PAGE_GROUPS, PAIR, PAIR_LEN, PREFIX, Subtree, groups, merge},
 };
 
 /// Writes pages of group values as they come, then makes an outboard of them.
@@ -28,7 +28,7 @@ impl OutboardWriter {
 
     /// Writes the pairs of a full page to where they stand as long as nothing is above the pages.
     pub(crate) fn page(&self, file: &mut impl WriteAt, page: u64, values: &[Cv]) -> io::Result<()> {
-        let mut pairs = Vec::with_capacity(values.len() * PAIR as usize);
+        let mut pairs = Vec::with_capacity(values.len() * PAIR_LEN);
         merge(values, false, &mut pairs);
         write_all_at(file, &pairs, self.preliminary(page))
     }
@@ -43,7 +43,7 @@ impl OutboardWriter {
         file: &mut (impl ReadAt + WriteAt),
         hashed: &Hashed,
     ) -> io::Result<()> {
-        let mut last = Vec::with_capacity(hashed.last_page.len() * PAIR as usize);
+        let mut last = Vec::with_capacity(hashed.last_page.len() * PAIR_LEN);
         merge(&hashed.last_page, hashed.pages.is_empty(), &mut last);
         let mut above = Vec::new();
         if !hashed.pages.is_empty() {
@@ -51,7 +51,7 @@ impl OutboardWriter {
         }
         let mut plan = Plan::default();
         plan.visit(Subtree::root(hashed.size), self.page_groups);
-        debug_assert_eq!(plan.above.len() * PAIR as usize, above.len());
+        debug_assert_eq!(plan.above.len() * PAIR_LEN, above.len());
         debug_assert_eq!(
             plan.pages.len() as u64,
             groups(hashed.size).div_ceil(self.page_groups)
@@ -76,7 +76,7 @@ impl OutboardWriter {
                 write_all_at(file, &block, *to)?;
             }
         }
-        for (pair, offset) in above.chunks(PAIR as usize).zip(&plan.above) {
+        for (pair, offset) in above.chunks(PAIR_LEN).zip(&plan.above) {
             write_all_at(file, pair, *offset)?;
         }
         write_all_at(file, &hashed.size.to_le_bytes(), 0)
@@ -145,7 +145,9 @@ mod tests {
     }
 
     fn bytes(size: usize) -> Vec<u8> {
-        (0..size).map(|i| (i / 251 + i * 7) as u8).collect()
+        (0..size)
+            .map(|i| u8::try_from((i / 251 + i * 7) % 256).unwrap())
+            .collect()
     }
 
     /// The writer under test, fed in pieces.

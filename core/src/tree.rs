@@ -17,6 +17,8 @@ pub const GROUP: u64 = 16 * 1024;
 pub const GROUP_LEN: usize = 16 * 1024;
 /// Bytes of a pair of chaining values, left and right.
 pub const PAIR: u64 = 64;
+/// [`PAIR`] as a length in memory.
+pub const PAIR_LEN: usize = 64;
 /// Bytes of the size prefix of an outboard.
 pub const PREFIX: u64 = 8;
 /// Groups of a page: 4 MiB of data, 16 KiB of outboard.
@@ -81,7 +83,7 @@ pub(crate) fn parent(left: &Cv, right: &Cv, is_root: bool) -> Cv {
 pub(crate) fn merge(values: &[Cv], is_root: bool, pairs: &mut Vec<u8>) -> Cv {
     let [value] = values else {
         let at = pairs.len();
-        pairs.extend([0; PAIR as usize]);
+        pairs.extend([0; PAIR_LEN]);
         // The slice is in memory, its length is a usize.
         #[expect(clippy::cast_possible_truncation)]
         let (left, right) = values.split_at(left_of(values.len() as u64) as usize);
@@ -115,7 +117,7 @@ pub(crate) fn unmerge(
         return pairs.is_empty();
     }
     let left_groups = left_of(groups);
-    let Some((pair, rest)) = pairs.split_at_checked(PAIR as usize) else {
+    let Some((pair, rest)) = pairs.split_at_checked(PAIR_LEN) else {
         return false;
     };
     let Some((left, right)) = split_pair(pair) else {

@@ -1,6 +1,10 @@
 //! Import: stage, hash what is written, publish outboard before data.
 
-use std::{collections::BTreeMap, io, io::Read};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    io::Read,
+};
 
 use crate::{
     Backend, BackendError, BlobFormat, Error, ExternalPath, FileName, Hash, HashAndFormat, PathSet,
@@ -376,10 +380,10 @@ impl<B: Backend> std::fmt::Debug for Batch<'_, B> {
 /// The files of a batch that are published together.
 struct Publication<'a, B: Backend> {
     files: Vec<(Stage<'a, B>, FileName, Entry)>,
-    /// New lists of external paths.
-    paths: BTreeMap<Hash, PathSet>,
+    /// Lists of external paths, and whether they have to be written.
+    paths: BTreeMap<Hash, (PathSet, bool)>,
     /// Blobs whose data are among the files.
-    owned: BTreeMap<Hash, ()>,
+    owned: BTreeSet<Hash>,
 }
 
 impl<B: Backend> Default for Publication<'_, B> {
@@ -387,7 +391,7 @@ impl<B: Backend> Default for Publication<'_, B> {
         Self {
             files: Vec::new(),
             paths: BTreeMap::new(),
-            owned: BTreeMap::new(),
+            owned: BTreeSet::new(),
         }
     }
 }
@@ -404,21 +408,16 @@ impl<'a, B: Backend> Publication<'a, B> {
         };
         let proved = entry.has(Entry::DATA) && entry.has(Entry::VERIFIED);
         let Some(path) = &import.reference else {
-            let again = self.owned.insert(hash, ()).is_some();
+            let again = !self.owned.insert(hash);
             return Ok(if proved || again { Novelty::Known } else { had });
         };
-        if !self.paths.contains_key(&hash) {
-            self.paths.insert(hash, inner.known_paths(hash, entry));
-        }
-        let is_new = self
+        let (paths, changed) = self
             .paths
-            .get_mut(&hash)
-            .is_some_and(|paths| paths.insert(path));
-        Ok(if is_new || !proved {
-            had
-        } else {
-            Novelty::Known
-        })
+            .entry(hash)
+            .or_insert_with(|| (inner.known_paths(hash, entry), false));
+        let is_known = !paths.insert(path) && proved;
+        *changed |= !is_known;
+        Ok(if is_known { Novelty::Known } else { had })
     }
 
     fn push(&mut self, stage: Option<Stage<'a, B>>, name: FileName, flag: Entry) {
@@ -428,7 +427,10 @@ impl<'a, B: Backend> Publication<'a, B> {
     }
 
     fn push_paths(&mut self, inner: &'a Inner<B>) -> Result<()> {
-        for (hash, paths) in std::mem::take(&mut self.paths) {
+        for (hash, (paths, changed)) in std::mem::take(&mut self.paths) {
+            if !changed {
+                continue;
+            }
             let name = FileName::Paths(hash);
             let bytes = paths.encode().map_err(|source| Error::Paths {
                 file: name.clone(),

@@ -165,10 +165,10 @@ impl<B: Backend> Inner<B> {
                     .map_err(|e| crate::BackendError::io("measure", name)(e).into());
             }
         }
-        if entry.has(Entry::OUTBOARD) {
-            if let Some(size) = self.outboard_prefix(&FileName::Outboard(hash))? {
-                return Ok(size);
-            }
+        if entry.has(Entry::OUTBOARD)
+            && let Some(size) = self.outboard_prefix(&FileName::Outboard(hash))?
+        {
+            return Ok(size);
         }
         if entry.has(Entry::PATHS) {
             return self.homes(hash, entry).first_size(self);

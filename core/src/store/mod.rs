@@ -64,13 +64,17 @@ pub(crate) struct Inner<B: Backend> {
     pub(crate) tag_writer: Mutex<()>,
     /// Held over a change of any `.paths`, likewise.
     pub(crate) path_writer: Mutex<()>,
-    pub(crate) pages: Mutex<LruCache<(Hash, u64), Arc<[Cv]>>>,
-    pub(crate) small: Mutex<LruCache<Hash, Arc<[u8]>>>,
+    /// By blob and page.
+    pub(crate) pages: Cache<(Hash, u64), Cv>,
+    pub(crate) small: Cache<Hash, u8>,
     /// Whether recovery and collection may delete: the lock is held here, or by a host for this process.
     pub(crate) may_delete: bool,
     pub(crate) read_only: bool,
     pub(crate) _lock: Option<B::Lock>,
 }
+
+/// Proved content, the least recently used of which goes first.
+type Cache<K, T> = Mutex<LruCache<K, Arc<[T]>>>;
 
 /// Takes a lock whose data are whole whenever it is free.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
