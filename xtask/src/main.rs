@@ -1,0 +1,98 @@
+//! The project's own commands: `cargo xtask <command>`.
+#![forbid(unsafe_code)]
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+commands:
+  test      everything that must pass: formatting, lints, tests, doc tests, docs, dependencies
+  interop   exchange stores with the public crate that defined the format (a heavy build of its own)
+";
+
+fn main() -> ExitCode {
+    let mut args = env::args().skip(1);
+    let outcome = match (args.next().as_deref(), args.next()) {
+        (Some("test"), None) => test(),
+        (Some("interop"), None) => interop(),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<()> {
+    let started = Instant::now();
+    step("formatting", cargo(&["fmt", "--all", "--check"]))?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked"];
+    step("lints", cargo(&clippy).args(["--", "-D", "warnings"]))?;
+    step("tests", cargo(&["test", "--workspace", "--all-features", "--locked"]))?;
+    let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
+    step("docs", cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    dependencies()?;
+    println!("xtask: all passed in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// `cargo deny` where it is installed. It is the one check that is left out where it is not, and says so.
+fn dependencies() -> Result<()> {
+    let version = cargo(&["deny", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !version.is_ok_and(|status| status.success()) {
+        println!("xtask: dependencies not checked: `cargo install cargo-deny --locked` installs the check");
+        return Ok(());
+    }
+    // Advisories need the network, and an answer from yesterday is no reason to fail today's build.
+    step("dependencies", cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
+    let advisories = cargo(&["deny", "check", "advisories"]).status();
+    if !advisories.is_ok_and(|status| status.success()) {
+        println!("xtask: advisories not confirmed, see above");
+    }
+    Ok(())
+}
+
+fn interop() -> Result<()> {
+    let mut test = cargo(&["test", "--locked"]);
+    test.current_dir(root().join("tests/interop"));
+    step("exchange with the peer", &mut test)
+}
+
+fn step(name: &str, command: &mut Command) -> Result<()> {
+    println!("xtask: {name}");
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    if !status.success() {
+        bail!("{name} failed: {command:?}");
+    }
+    Ok(())
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(root());
+    command
+}
+
+/// The top of the checkout: the parent of this crate.
+fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}
