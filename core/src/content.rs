@@ -85,7 +85,7 @@ impl<B: Backend> Inner<B> {
         if let Some(bytes) = locked(&self.small).get(&hash) {
             return Ok(Content::Small(Arc::clone(bytes)));
         }
-        let homes = self.homes(hash, entry);
+        let homes = Homes::new(hash, entry);
         if let Some(tree) = self.tree_of_outboard(hash, &homes, entry)? {
             return Ok(Content::Tree(Box::new(Tree { homes, ..tree })));
         }
@@ -94,9 +94,9 @@ impl<B: Backend> Inner<B> {
 
     /// Without a usable outboard: a home of one group proves itself, a larger one is hashed.
     fn content_of_homes(&self, hash: Hash, homes: Homes<B::Object>) -> Result<Content<B::Object>> {
-        let mut damage = None;
+        let mut failed = None;
         let mut index = 0;
-        while let Some(home) = homes.get(self, index) {
+        while let Some(home) = homes.get(self, index, &mut failed) {
             index += 1;
             match self.small_content(hash, &home) {
                 Ok(Some(bytes)) => {
@@ -104,22 +104,21 @@ impl<B: Backend> Inner<B> {
                     return Ok(Content::Small(bytes));
                 }
                 Ok(None) => {}
-                Err(error) => damage = Some(error),
+                Err(error) => failed = Some(error),
             }
         }
-        if let Some(rebuilt) = self.rebuild(hash, &homes)? {
-            return Ok(Content::Tree(Box::new(Tree {
+        match self.rebuild(hash, &homes) {
+            Ok(rebuilt) => Ok(Content::Tree(Box::new(Tree {
                 size: rebuilt.size,
                 is_proven: true,
                 outboard: None,
                 rebuilt: Some(rebuilt).into(),
                 homes,
-            })));
+            }))),
+            // A small home that is damaged, or does not open, says more than that there is no other.
+            Err(Error::NotFound(_)) => Err(homes.failure(failed)),
+            Err(error) => Err(error),
         }
-        Err(damage.unwrap_or_else(|| match homes.get(self, 0) {
-            None => homes.failure(),
-            Some(home) => content_damage(hash, &home),
-        }))
     }
 
     /// The bytes of a home of at most one group; `None` when it is larger.
@@ -164,35 +163,34 @@ impl<B: Backend> Inner<B> {
             return Ok(None);
         }
         let mut tree = Tree {
-            homes: Homes::none(hash),
+            homes: Homes::new(hash, Entry::default()),
             size: u64::from_le_bytes(prefix),
             is_proven: false,
             outboard: Some(outboard),
             rebuilt: OnceLock::new(),
         };
-        let fits = |size: u64| size > GROUP && outboard_len(size) == len;
-        let mut sizes = vec![tree.size];
-        // Not one byte of the prefix is hashed: the data's own length is as good a claim.
-        let mut index = 0;
-        while let Some(home) = homes.get(self, index) {
-            sizes.extend(home.object.size());
-            index += 1;
-            if index == 2 {
-                break;
-            }
-        }
-        sizes.retain(|size| fits(*size));
-        sizes.dedup();
         let mut usable = None;
-        for size in sizes {
-            tree.size = size;
-            let last = groups(size) - 1;
+        for claim in 0..3 {
+            if claim > 0 {
+                // Not one byte of the prefix is hashed: the length of the data is as good a claim.
+                let Some(home) = homes.get(self, claim - 1, &mut None) else {
+                    break;
+                };
+                tree.size = home.object.size().unwrap_or_default();
+            }
+            if tree.size <= GROUP || outboard_len(tree.size) != len {
+                continue;
+            }
+            let last = groups(tree.size) - 1;
             let Some(values) = self.page_of_outboard(hash, &tree, last / PAGE_GROUPS) else {
                 continue;
             };
-            usable.get_or_insert(size);
+            usable.get_or_insert(tree.size);
             let value = values[in_page(last)];
-            if self.read_group(hash, homes, size, last, &value).is_ok() {
+            if self
+                .read_group(hash, homes, tree.size, last, &value)
+                .is_ok()
+            {
                 tree.is_proven = true;
                 return Ok(Some(tree));
             }
@@ -215,7 +213,7 @@ impl<B: Backend> Inner<B> {
             .or_else(|| {
                 let rebuilt = tree
                     .rebuilt
-                    .get_or_init(|| self.rebuild(hash, &tree.homes).ok().flatten());
+                    .get_or_init(|| self.rebuild(hash, &tree.homes).ok());
                 self.page_of_data(tree, rebuilt.as_ref()?, page)
             })
             .ok_or_else(|| {
@@ -283,7 +281,7 @@ impl<B: Backend> Inner<B> {
         let last = (first + PAGE_GROUPS).min(groups(rebuilt.size));
         let mut index = 0;
         let mut buf = vec![0; GROUP_LEN];
-        'homes: while let Some(home) = tree.homes.get(self, index) {
+        'homes: while let Some(home) = tree.homes.get(self, index, &mut None) {
             index += 1;
             let mut values = Vec::new();
             for group in first..last {
@@ -319,8 +317,8 @@ impl<B: Backend> Inner<B> {
         let range = group_range(group, size);
         let mut bytes = vec![0; len_of(&range)];
         let mut index = 0;
-        let mut error = None;
-        while let Some(home) = homes.get(self, index) {
+        let mut failed = None;
+        while let Some(home) = homes.get(self, index, &mut failed) {
             index += 1;
             match read_full_at(&home.object, &mut bytes, range.start) {
                 Ok(read) if read == bytes.len() && group_cv(group, &bytes) == *value => {
@@ -329,34 +327,22 @@ impl<B: Backend> Inner<B> {
                 Ok(_) => {
                     let (offset, home) = (range.start, home.name.clone());
                     let damage = Damage::Group { offset, home };
-                    error = Some(Error::Corrupt { hash, damage });
+                    failed = Some(Error::Corrupt { hash, damage });
                 }
                 Err(e) => {
-                    error = Some(Error::Unreadable {
+                    failed = Some(Error::Unreadable {
                         hash,
                         source: BackendError::io("read", &home.name)(e),
                     });
                 }
             }
         }
-        Err(error.unwrap_or_else(|| homes.failure()))
-    }
-
-    /// Hashes the data of each home until one hashes to the blob's name. Where the store may be written,
-    /// the outboard is mended on the way.
-    fn rebuild(&self, hash: Hash, homes: &Homes<B::Object>) -> Result<Option<Rebuilt>> {
-        let mut index = 0;
-        while let Some(home) = homes.get(self, index) {
-            index += 1;
-            if let Some(rebuilt) = self.rebuild_from(hash, &home)? {
-                return Ok(Some(rebuilt));
-            }
-        }
-        Ok(None)
+        Err(homes.failure(failed))
     }
 }
 
-fn content_damage<O>(hash: Hash, home: &Home<O>) -> Error {
+/// The damage of bytes that do not hash to the name, with nothing to tell which of them are wrong.
+pub(crate) fn content_damage<O>(hash: Hash, home: &Home<O>) -> Error {
     let home = home.name.clone();
     Error::Corrupt {
         hash,

@@ -1,10 +1,7 @@
 //! The places a blob's data may be at, in the order in which they are tried: owned, then each external
 //! path.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use crate::{
     Backend, BackendError, Error, ExternalPath, FileName, Hash, PathSet, ReadAt, Result,
@@ -14,17 +11,20 @@ use crate::{
     store::{Inner, locked},
 };
 
-/// The homes of one blob. They are opened one after the other, and only when those before do not do.
+/// The homes of one blob. They are opened one after the other, and only when those before do not do. One
+/// that does not open now is tried again the next time.
 pub(crate) struct Homes<O> {
     hash: Hash,
-    state: Mutex<State<O>>,
+    slots: Mutex<Vec<Slot<O>>>,
 }
 
-struct State<O> {
-    opened: Vec<Arc<Home<O>>>,
-    rest: VecDeque<Place>,
-    /// What the last home that did not open said.
-    failed: Option<Error>,
+enum Slot<O> {
+    Open(Arc<Home<O>>),
+    /// `H.data`.
+    Owned,
+    /// Wherever `H.paths` says.
+    Listed,
+    External(ExternalPath),
 }
 
 /// A home that is open.
@@ -34,35 +34,14 @@ pub(crate) struct Home<O> {
     pub(crate) object: O,
 }
 
-enum Place {
-    Owned,
-    /// Wherever `H.paths` says.
-    Listed,
-    External(ExternalPath),
-}
-
 impl<O: ReadAt> Homes<O> {
-    fn new(hash: Hash, entry: Entry) -> Self {
-        let mut rest = VecDeque::new();
-        if entry.has(Entry::DATA) {
-            rest.push_back(Place::Owned);
-        }
-        if entry.has(Entry::PATHS) {
-            rest.push_back(Place::Listed);
-        }
+    pub(crate) fn new(hash: Hash, entry: Entry) -> Self {
+        let owned = entry.has(Entry::DATA).then_some(Slot::Owned);
+        let listed = entry.has(Entry::PATHS).then_some(Slot::Listed);
         Self {
             hash,
-            state: Mutex::new(State {
-                opened: Vec::new(),
-                rest,
-                failed: None,
-            }),
+            slots: Mutex::new(owned.into_iter().chain(listed).collect()),
         }
-    }
-
-    /// No home at all.
-    pub(crate) fn none(hash: Hash) -> Self {
-        Self::new(hash, Entry::default())
     }
 
     /// The blob.
@@ -70,67 +49,77 @@ impl<O: ReadAt> Homes<O> {
         self.hash
     }
 
-    /// The `index`-th home that opens.
+    /// The `index`-th home that opens. What those say that do not goes to `failed`, the last one last.
     pub(crate) fn get<B: Backend<Object = O>>(
         &self,
         inner: &Inner<B>,
         index: usize,
+        failed: &mut Option<Error>,
     ) -> Option<Arc<Home<O>>> {
-        let mut state = locked(&self.state);
-        loop {
-            if let Some(home) = state.opened.get(index) {
-                return Some(Arc::clone(home));
+        let mut slots = locked(&self.slots);
+        let (mut at, mut opened) = (0, 0);
+        while at < slots.len() {
+            let home = match &slots[at] {
+                Slot::Open(home) if opened == index => return Some(Arc::clone(home)),
+                Slot::Open(_) => {
+                    opened += 1;
+                    at += 1;
+                    continue;
+                }
+                Slot::Owned => self.open_owned(inner),
+                Slot::External(path) => open_external(inner, path),
+                Slot::Listed => match self.read_listed(inner, failed) {
+                    Ok(listed) => {
+                        slots.splice(at..=at, listed);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match home {
+                Ok(home) => slots[at] = Slot::Open(home.into()),
+                Err(error) => {
+                    *failed = Some(error);
+                    at += 1;
+                }
             }
-            let place = state.rest.pop_front()?;
-            match self.visit(inner, place, &mut state.rest) {
-                Ok(Some(home)) => state.opened.push(home.into()),
-                Ok(None) => {}
-                Err(error) => state.failed = Some(error),
-            }
+        }
+        None
+    }
+
+    fn open_owned<B: Backend<Object = O>>(&self, inner: &Inner<B>) -> Result<Home<O>> {
+        let name = FileName::Data(self.hash);
+        match inner.backend.open(&name)? {
+            Some(object) => Ok(Home {
+                name: name.to_string(),
+                object,
+            }),
+            None => Err(BackendError::Missing { name }.into()),
         }
     }
 
-    fn visit<B: Backend<Object = O>>(
+    fn read_listed<B: Backend<Object = O>>(
         &self,
         inner: &Inner<B>,
-        place: Place,
-        rest: &mut VecDeque<Place>,
-    ) -> Result<Option<Home<O>>> {
-        match place {
-            Place::Owned => {
-                let name = FileName::Data(self.hash);
-                let object = inner.backend.open(&name)?.ok_or_else(|| {
-                    let name = name.clone();
-                    BackendError::Missing { name }
-                })?;
-                let name = name.to_string();
-                Ok(Some(Home { name, object }))
-            }
-            Place::External(path) => {
-                let object = inner.backend.external(&path)?;
-                let name = path.to_string();
-                Ok(Some(Home { name, object }))
-            }
-            Place::Listed => {
-                let paths = inner.read_paths(self.hash)?.unwrap_or_default();
-                let mut refused = None;
-                for (path, parsed) in paths.iter() {
-                    match parsed {
-                        Ok(parsed) => rest.push_back(Place::External(parsed)),
-                        Err(source) => {
-                            let path = path.to_owned();
-                            refused = Some(Error::Path { path, source });
-                        }
-                    }
+        failed: &mut Option<Error>,
+    ) -> Result<Vec<Slot<O>>> {
+        let paths = inner.read_paths(self.hash)?.unwrap_or_default();
+        let mut listed = Vec::new();
+        for (path, parsed) in paths.iter() {
+            match parsed {
+                Ok(parsed) => listed.push(Slot::External(parsed)),
+                Err(source) => {
+                    let path = path.to_owned();
+                    *failed = Some(Error::Path { path, source });
                 }
-                refused.map_or(Ok(None), Err)
             }
         }
+        Ok(listed)
     }
 
-    /// Why there is no home that does: what the last one that did not open said.
-    pub(crate) fn failure(&self) -> Error {
-        match locked(&self.state).failed.take() {
+    /// Why there is no home that does, given what the last one that did not open said.
+    pub(crate) fn failure(&self, failed: Option<Error>) -> Error {
+        match failed {
             Some(Error::Backend(source)) => Error::Unreadable {
                 hash: self.hash,
                 source,
@@ -139,21 +128,16 @@ impl<O: ReadAt> Homes<O> {
             None => Error::NotFound(self.hash),
         }
     }
+}
 
-    /// The size that the first home claims.
-    pub(crate) fn first_size<B: Backend<Object = O>>(&self, inner: &Inner<B>) -> Result<u64> {
-        let home = self.get(inner, 0).ok_or_else(|| self.failure())?;
-        home.object
-            .size()
-            .map_err(|e| BackendError::io("measure", &home.name)(e).into())
-    }
+fn open_external<B: Backend>(inner: &Inner<B>, path: &ExternalPath) -> Result<Home<B::Object>> {
+    Ok(Home {
+        object: inner.backend.external(path)?,
+        name: path.to_string(),
+    })
 }
 
 impl<B: Backend> Inner<B> {
-    pub(crate) fn homes(&self, hash: Hash, entry: Entry) -> Homes<B::Object> {
-        Homes::new(hash, entry)
-    }
-
     /// The list of a blob's external paths; `None` when there is no such file any more.
     pub(crate) fn read_paths(&self, hash: Hash) -> Result<Option<PathSet>> {
         let name = FileName::Paths(hash);

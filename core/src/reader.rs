@@ -113,17 +113,20 @@ impl<B: Backend> BlobReader<B> {
         }
         // Less than a group, and so a length in memory.
         let skip = usize::try_from(skip).unwrap_or(GROUP_LEN);
-        let mut recent = locked(&self.recent);
-        let bytes = match &mut *recent {
-            Some((at, bytes)) if *at == group => bytes,
-            other => {
-                let bytes = self.noted(self.inner.group(self.hash, tree, group))?;
-                &mut other.insert((group, bytes)).1
-            }
+        let serve = |bytes: &[u8], buf: &mut [u8]| {
+            let bytes = bytes.get(skip..).unwrap_or_default();
+            let len = bytes.len().min(buf.len());
+            buf[..len].copy_from_slice(&bytes[..len]);
+            len
         };
-        let bytes = bytes.get(skip..).unwrap_or_default();
-        let len = bytes.len().min(buf.len());
-        buf[..len].copy_from_slice(&bytes[..len]);
+        if let Some((at, bytes)) = &*locked(&self.recent)
+            && *at == group
+        {
+            return Ok(serve(bytes, buf));
+        }
+        let bytes = self.noted(self.inner.group(self.hash, tree, group))?;
+        let len = serve(&bytes, buf);
+        *locked(&self.recent) = Some((group, bytes));
         Ok(len)
     }
 
@@ -140,7 +143,7 @@ impl<B: Backend> BlobReader<B> {
         let end = group_range(first + count as u64 - 1, tree.size()).end;
         let len = usize::try_from(end - start).unwrap_or(buf.len());
         let buf = &mut buf[..len];
-        let read = match tree.homes.get(&self.inner, 0) {
+        let read = match tree.homes.get(&self.inner, 0, &mut None) {
             // What is missing, or cannot be read, is looked for in the other homes below.
             Some(home) => read_full_at(&home.object, buf, start).unwrap_or_default(),
             None => 0,

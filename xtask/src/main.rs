@@ -40,10 +40,25 @@ fn main() -> ExitCode {
 fn test() -> Result<()> {
     let started = Instant::now();
     step("formatting", cargo(&["fmt", "--all", "--check"]))?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked"];
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--locked",
+    ];
     step("lints", cargo(&clippy).args(["--", "-D", "warnings"]))?;
-    step("tests", cargo(&["test", "--workspace", "--all-features", "--locked"]))?;
-    let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
+    step(
+        "tests",
+        cargo(&["test", "--workspace", "--all-features", "--locked"]),
+    )?;
+    let doc = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+        "--locked",
+    ];
     step("docs", cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
     dependencies()?;
     println!("xtask: all passed in {} s", started.elapsed().as_secs());
@@ -57,11 +72,16 @@ fn dependencies() -> Result<()> {
         .stderr(Stdio::null())
         .status();
     if !version.is_ok_and(|status| status.success()) {
-        println!("xtask: dependencies not checked: `cargo install cargo-deny --locked` installs the check");
+        println!(
+            "xtask: dependencies not checked: `cargo install cargo-deny --locked` installs the check"
+        );
         return Ok(());
     }
     // Advisories need the network, and an answer from yesterday is no reason to fail today's build.
-    step("dependencies", cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
+    step(
+        "dependencies",
+        cargo(&["deny", "check", "bans", "licenses", "sources"]),
+    )?;
     let advisories = cargo(&["deny", "check", "advisories"]).status();
     if !advisories.is_ok_and(|status| status.success()) {
         println!("xtask: advisories not confirmed, see above");
@@ -77,7 +97,9 @@ fn interop() -> Result<()> {
 
 fn step(name: &str, command: &mut Command) -> Result<()> {
     println!("xtask: {name}");
-    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {command:?}"))?;
     if !status.success() {
         bail!("{name} failed: {command:?}");
     }

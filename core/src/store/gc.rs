@@ -8,7 +8,7 @@ use crate::{
     Backend, BlobFormat, Error, FileName, Hash, HashAndFormat, HashSeq, HashSeqError, ReadAt,
     Result, Tag,
     index::Entry,
-    kernel::{Doomed, Epoch, KnownTags, Tags},
+    kernel::{Doomed, Epoch, Tags},
     progress::{Progress, Watch, unwatched},
     sequence::HASH_LEN,
     store::{Inner, Store},
@@ -204,8 +204,7 @@ impl<B: Backend> Store<B> {
         let held = leases.into_iter().map(|value| (Root::Temporary, value));
         inner.check_unreached(hash, held)?;
         if !force {
-            let tags = inner.known_tags()?;
-            inner.check_tags_on_disk(&tags)?;
+            let tags = inner.confirmed_tags()?;
             let tagged = tags.map.iter().map(|(tag, value)| (Root::Tag(tag), *value));
             inner.check_unreached(hash, tagged)?;
             inner.settle_tags()?;
@@ -287,8 +286,7 @@ impl<B: Backend> Inner<B> {
             .map(|value| (Root::Temporary.to_string(), value))
             .collect();
         if !assumed {
-            let known = self.known_tags()?;
-            self.check_tags_on_disk(&known)?;
+            let known = self.confirmed_tags()?;
             let tagged = known.map.iter();
             values.extend(tagged.map(|(tag, value)| (Root::Tag(tag).to_string(), *value)));
         }
@@ -395,8 +393,7 @@ impl<B: Backend> Inner<B> {
     /// Before anything goes, the tags that let it go must be those on disk, and durable: a power loss must
     /// not bring back a tag whose blob is gone.
     fn settle_tags(&self) -> Result<()> {
-        let known: KnownTags = self.known_tags()?;
-        self.check_tags_on_disk(&known)?;
+        let known = self.confirmed_tags()?;
         if !known.durable {
             self.checked(self.backend.ensure_durable(&[FileName::Tags]))?;
             if let Tags::Known(known) = &mut self.kernel.state().tags {

@@ -1,52 +1,87 @@
 //! Outboards are derived from data: a missing or damaged one is made again on first use.
 
 use crate::{
-    Backend, FileName, Hash, ReadAt, Result,
-    content::Rebuilt,
-    homes::Home,
+    Backend, BackendError, Error, FileName, Hash, ReadAt, Result,
+    content::{Rebuilt, content_damage},
+    homes::{Home, Homes},
     index::Entry,
     io::read_full_at,
     limits::MAX_REBUILD,
     progress::unwatched,
     store::{ImportOptions, Inner, Stage, import::Hashing},
+    tree::Hashed,
 };
 
 impl<B: Backend> Inner<B> {
-    /// Hashes the data of a home. When they hash to the blob's name they are proved, and with them what is
-    /// returned; where the store may be written the outboard is published as well.
-    pub(crate) fn rebuild_from(
-        &self,
-        hash: Hash,
-        home: &Home<B::Object>,
-    ) -> Result<Option<Rebuilt>> {
-        if !home.object.size().is_ok_and(|size| size <= MAX_REBUILD) {
-            return Ok(None);
+    /// Hashes the data of each home until one hashes to the blob's name. They are proved then, and with
+    /// them what is returned; where the store may be written the outboard is mended on the way.
+    ///
+    /// [`Error::NotFound`] when there is no home at all.
+    pub(crate) fn rebuild(&self, hash: Hash, homes: &Homes<B::Object>) -> Result<Rebuilt> {
+        let mut index = 0;
+        let mut failed = None;
+        while let Some(home) = homes.get(self, index, &mut failed) {
+            index += 1;
+            match self.rebuild_from(hash, &home) {
+                Ok(rebuilt) => return Ok(rebuilt),
+                Err(error) => failed = Some(error),
+            }
         }
-        let mut hashing = Hashing::new(self, ImportOptions::default().cap(MAX_REBUILD));
-        if self.kernel.check_writable().is_err() {
-            hashing = hashing.without_outboard();
+        Err(homes.failure(failed))
+    }
+
+    fn rebuild_from(&self, hash: Hash, home: &Home<B::Object>) -> Result<Rebuilt> {
+        let may_write = self.kernel.check_writable().is_ok();
+        let (hashed, outboard) = match self.hash_home(home, may_write) {
+            // Reading does not depend on room for a new outboard.
+            Err(Error::Backend(_) | Error::Entropy(_) | Error::NoFreeName) if may_write => {
+                self.hash_home(home, false)
+            }
+            other => other,
         }
-        let read = |buf: &mut [u8], at: u64| read_full_at(&home.object, buf, at);
-        hashing.run(read, |_, _| Ok(()), &mut unwatched)?;
-        let (hashed, outboard) = hashing.finish()?;
+        .map_err(|error| match error {
+            Error::Source(e) => Error::Unreadable {
+                hash,
+                source: BackendError::io("read", &home.name)(e),
+            },
+            other => other,
+        })?;
         if hashed.hash != hash {
-            return Ok(None);
+            return Err(content_damage(hash, home));
         }
         let is_owned = home.name == FileName::Data(hash).to_string();
         self.publish_outboard(hash, outboard, is_owned);
-        Ok(Some(hashed.into()))
+        Ok(hashed.into())
+    }
+
+    fn hash_home(
+        &self,
+        home: &Home<B::Object>,
+        keep_outboard: bool,
+    ) -> Result<(Hashed, Option<Stage<'_, B>>)> {
+        let mut hashing = Hashing::new(self, ImportOptions::default().cap(MAX_REBUILD));
+        if !keep_outboard {
+            hashing = hashing.without_outboard();
+        }
+        let size = home.object.size().map_err(Error::Source)?;
+        if size > MAX_REBUILD {
+            return Err(Error::TooLarge { cap: MAX_REBUILD });
+        }
+        let read = |buf: &mut [u8], at: u64| read_full_at(&home.object, buf, at);
+        hashing.run(read, |_, _| Ok(()), &mut unwatched)?;
+        hashing.finish()
     }
 
     /// Puts a proved outboard into the store. Reading does not depend on it: an error only ends writing
     /// when it leaves the disk in doubt.
     fn publish_outboard(&self, hash: Hash, outboard: Option<Stage<'_, B>>, is_owned: bool) {
-        let Some(staged) = outboard else { return };
+        let Some(stage) = outboard else { return };
         // Waits for a deletion under way, and keeps the next one off.
         let _held = self.hold(hash);
         if !self.kernel.state().index.get(hash).is_complete() {
             return;
         }
-        let Some(staged) = staged.into_inner() else {
+        let Some(staged) = stage.into_inner() else {
             return;
         };
         let batch = vec![(staged, FileName::Outboard(hash))];

@@ -406,7 +406,8 @@ impl<'a, B: Backend> Publication<'a, B> {
         } else {
             Novelty::New
         };
-        let proved = entry.has(Entry::DATA) && entry.has(Entry::VERIFIED);
+        // Proved by reading is not enough: what an acknowledged import promises is on the disk.
+        let proved = entry.has(Entry::VERIFIED) && entry.has(Entry::DURABLE);
         let Some(path) = &import.reference else {
             let again = !self.owned.insert(hash);
             return Ok(if proved || again { Novelty::Known } else { had });

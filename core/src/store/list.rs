@@ -1,8 +1,10 @@
 //! What is there, as far as names tell it.
 
 use crate::{
-    Backend, Error, FileName, Hash, ReadAt, Result, Tag,
+    Backend, BackendError, Error, FileName, Hash, ReadAt, Result, Tag,
+    homes::Homes,
     index::Entry,
+    io::read_full_at,
     store::{Inner, Store},
 };
 
@@ -162,7 +164,7 @@ impl<B: Backend> Inner<B> {
             if let Some(file) = self.backend.open(&name)? {
                 return file
                     .size()
-                    .map_err(|e| crate::BackendError::io("measure", name)(e).into());
+                    .map_err(|e| BackendError::io("measure", name)(e).into());
             }
         }
         if entry.has(Entry::OUTBOARD)
@@ -171,7 +173,7 @@ impl<B: Backend> Inner<B> {
             return Ok(size);
         }
         if entry.has(Entry::PATHS) {
-            return self.homes(hash, entry).first_size(self);
+            return self.external_size(hash, entry);
         }
         let partials = self.kernel.state().index.partials(hash).to_vec();
         for files in partials.into_iter().filter(|files| files.outboard) {
@@ -183,14 +185,26 @@ impl<B: Backend> Inner<B> {
         Err(Error::NotFound(hash))
     }
 
+    /// The size of the first external home that opens.
+    fn external_size(&self, hash: Hash, entry: Entry) -> Result<u64> {
+        let homes = Homes::new(hash, entry.without(Entry::DATA));
+        let mut failed = None;
+        let home = homes
+            .get(self, 0, &mut failed)
+            .ok_or_else(|| homes.failure(failed))?;
+        Ok(home
+            .object
+            .size()
+            .map_err(BackendError::io("measure", &home.name))?)
+    }
+
     /// The size that an outboard claims; `None` when the file is gone or shorter than that.
     pub(crate) fn outboard_prefix(&self, name: &FileName) -> Result<Option<u64>> {
         let Some(file) = self.backend.open(name)? else {
             return Ok(None);
         };
         let mut prefix = [0; 8];
-        let read = crate::io::read_full_at(&file, &mut prefix, 0)
-            .map_err(crate::BackendError::io("read", name))?;
+        let read = read_full_at(&file, &mut prefix, 0).map_err(BackendError::io("read", name))?;
         Ok((read == prefix.len()).then(|| u64::from_le_bytes(prefix)))
     }
 }

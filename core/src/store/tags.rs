@@ -128,8 +128,17 @@ impl<B: Backend> Inner<B> {
         Ok(())
     }
 
+    /// The tags, when those in memory are those on disk.
+    pub(crate) fn confirmed_tags(&self) -> Result<KnownTags> {
+        // Between a writer's two steps, disk and memory differ for a moment.
+        let _writer = locked(&self.tag_writer);
+        let known = self.known_tags()?;
+        self.check_tags_on_disk(&known)?;
+        Ok(known)
+    }
+
     /// The peer takes no lock: what it wrote meanwhile must neither be overwritten nor overlooked.
-    pub(crate) fn check_tags_on_disk(&self, known: &KnownTags) -> Result<()> {
+    fn check_tags_on_disk(&self, known: &KnownTags) -> Result<()> {
         let Some(expected) = known.file else {
             return Ok(());
         };
