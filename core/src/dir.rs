@@ -63,19 +63,21 @@ pub struct Stamp {
 
 /// An open regular file. It stays readable after its name is gone.
 pub trait DirFile: ReadAt {
-    /// Writes at most `buf.len()` bytes at `offset`; a gap before them reads as zeros.
+    /// Writes at most `buf.len()` bytes at `offset`; a gap before them reads as zeros. Writing nothing does
+    /// not extend the file. A handle opened for reading refuses.
     ///
     /// # Errors
     /// Whatever the system says.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Cuts the file, or extends it with zeros, to `len` bytes.
+    /// Cuts the file, or extends it with zeros, to `len` bytes. A handle opened for reading refuses.
     ///
     /// # Errors
     /// Whatever the system says.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Makes content and length durable: when this returns, a power loss keeps them.
+    /// Makes content and length durable: when this returns, a power loss keeps them. Any handle can, also
+    /// one opened for reading.
     ///
     /// # Errors
     /// Whatever the system says. An error is final: what was written since the last sync may be lost
@@ -114,7 +116,8 @@ pub trait Dir: Sized {
     /// is something else is no error but a case of [`Opened`].
     fn open(&self, name: &OsStr, access: Access) -> io::Result<Opened<Self::File>>;
 
-    /// Gives the file `from` the name `to` in `to_dir`, replacing a file of that name in one step.
+    /// Gives the file `from` the name `to` in `to_dir`, replacing a file or link of that name in one step.
+    /// Onto a directory it fails, and changes nothing.
     ///
     /// # Errors
     /// `CrossesDevices` when the directories are on different file systems; nothing was done then.
@@ -139,8 +142,8 @@ pub trait Dir: Sized {
     /// As [`DirFile::sync`], and as final. `Unsupported` where the platform cannot do it.
     fn sync(&self) -> io::Result<()>;
 
-    /// Takes the exclusive lock on the file `name`, created where missing; `None` when another holds it.
-    /// The system releases it when the holder dies.
+    /// Takes the exclusive lock on the file `name`, created where missing; `None` when another holds it,
+    /// in this process or in any. It may outlive this handle; the system releases it when the holder dies.
     ///
     /// # Errors
     /// When `name` is not a regular file, or the platform has no locks (`Unsupported`).

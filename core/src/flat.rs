@@ -190,11 +190,11 @@ impl<D: Dir> FlatDir<D> {
         let temp = FileName::Temp(staged.uuid()).to_string();
         let (temp, to_text) = (OsStr::new(&temp), to.to_string());
         let to_dir = self.dir(to.area());
-        let copied = to_dir
-            .create_new(temp)
-            .and_then(|file| copy_bytes(&staged.file, &file, staged.len).map(|()| file))
-            .map_err(BackendError::io("copy across file systems to", &to_text))
-            .and_then(|file| self.sync_file(&file, to))
+        let cannot = || BackendError::io("copy across file systems to", &to_text);
+        let file = to_dir.create_new(temp).map_err(cannot())?;
+        let copied = copy_bytes(&staged.file, &file, staged.len)
+            .map_err(cannot())
+            .and_then(|()| self.sync_file(&file, to))
             .and_then(|()| {
                 to_dir
                     .rename(temp, to_dir, OsStr::new(&to_text))

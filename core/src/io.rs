@@ -4,7 +4,8 @@ use std::io;
 
 /// Reads at a position, without a cursor.
 pub trait ReadAt {
-    /// Reads at most `buf.len()` bytes from `offset` on. Fewer may come; none means the end.
+    /// Reads at most `buf.len()` bytes from `offset` on. Fewer may come; none means the end, which any offset
+    /// at or behind it is.
     ///
     /// # Errors
     /// Whatever the medium says.

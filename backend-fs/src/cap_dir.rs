@@ -1,0 +1,182 @@
+//! A directory of the operating system, held by a capability.
+
+use std::{ffi::OsStr, fs::File, fs::TryLockError, io, path::Path, sync::OnceLock};
+
+use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_std::fs::{FileType, OpenOptions};
+use flatbao_core::{Access, Dir, EntryKind, Opened};
+
+use crate::CapFile;
+
+/// A directory, by a handle from which no name and no link leads outside.
+///
+/// The handle keeps meaning the same directory when its path is renamed or replaced by a link.
+#[derive(Debug)]
+pub struct CapDir {
+    dir: cap_std::fs::Dir,
+    /// What [`Dir::sync`] syncs: on Linux `dir` itself is an `O_PATH` handle, which cannot be. Kept open
+    /// from the first sync on, because a handle hears of every write error since it was opened, while
+    /// one that is opened anew may miss what was already reported to another.
+    syncing: OnceLock<File>,
+}
+
+impl CapDir {
+    /// Wraps a directory. This makes no system call.
+    #[must_use]
+    pub const fn new(dir: cap_std::fs::Dir) -> Self {
+        Self {
+            dir,
+            syncing: OnceLock::new(),
+        }
+    }
+
+    /// Opens whatever bears the name, if it can be opened without following it; the handle then tells
+    /// what it is, so that nothing can be swapped in between.
+    fn open_as(&self, name: &OsStr, options: &OpenOptions) -> io::Result<Result<File, EntryKind>> {
+        let (kind, opened) = match self.dir.open_with(name, options) {
+            Ok(file) => (kind_of(file.metadata()?.file_type()), Ok(file.into_std())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+            Err(error) => match self.dir.symlink_metadata(name) {
+                Ok(found) => (kind_of(found.file_type()), Err(error)),
+                // A second failure would only hide the first, such as "too many open files".
+                Err(_) => return Err(error),
+            },
+        };
+        match kind {
+            EntryKind::File => opened.map(Ok),
+            other => Ok(Err(other)),
+        }
+    }
+
+    #[cfg(not(windows))]
+    fn syncing(&self) -> io::Result<&File> {
+        if let Some(file) = self.syncing.get() {
+            return Ok(file);
+        }
+        let file = self.dir.open(".")?.into_std();
+        Ok(self.syncing.get_or_init(|| file))
+    }
+
+    #[cfg(windows)]
+    fn syncing(&self) -> io::Result<&File> {
+        let _ = &self.syncing;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl From<cap_std::fs::Dir> for CapDir {
+    fn from(dir: cap_std::fs::Dir) -> Self {
+        Self::new(dir)
+    }
+}
+
+impl Dir for CapDir {
+    type File = CapFile;
+    type Lock = CapLock;
+
+    fn create_new(&self, name: &OsStr) -> io::Result<CapFile> {
+        let mut options = wary();
+        options.read(true).write(true).create_new(true);
+        let file = self.dir.open_with(name, &options)?;
+        Ok(CapFile::new(file.into_std()))
+    }
+
+    fn open(&self, name: &OsStr, access: Access) -> io::Result<Opened<CapFile>> {
+        let mut options = wary();
+        options.read(true).write(access == Access::ReadWrite);
+        match self.open_as(name, &options) {
+            Ok(Ok(file)) => Ok(Opened::File(CapFile::new(file))),
+            Ok(Err(kind)) => Ok(Opened::NotAFile(kind)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Opened::Missing),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn rename(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
+        self.dir.rename(from, &to_dir.dir, to)
+    }
+
+    fn unlink(&self, name: &OsStr) -> io::Result<()> {
+        self.dir.remove_file(name)
+    }
+
+    fn list(&self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> io::Result<()> {
+        for entry in self.dir.entries()? {
+            let entry = entry?;
+            let mut told = entry.file_type()?;
+            if told == FileType::unknown() {
+                told = match entry.metadata() {
+                    Ok(metadata) => metadata.file_type(),
+                    // Removed since: an entry that a listing may or may not have.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(e),
+                };
+            }
+            each(&entry.file_name(), kind_of(told));
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.syncing()?.sync_all()
+    }
+
+    fn try_lock(&self, name: &OsStr) -> io::Result<Option<CapLock>> {
+        let mut options = wary();
+        options.read(true).write(true).create(true);
+        let file = self.open_as(name, &options)?.map_err(|kind| {
+            let message = format!("the lock is {kind}, not a regular file");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(CapLock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(e),
+        }
+    }
+
+    fn descend(&self, path: &Path) -> io::Result<Self> {
+        self.dir.open_dir(path).map(Self::new)
+    }
+
+    fn is_same(&self, other: &Self) -> io::Result<bool> {
+        let (ours, theirs) = (self.dir.dir_metadata()?, other.dir.dir_metadata()?);
+        Ok((ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()))
+    }
+}
+
+/// Exclusive use of a [`CapDir`], until dropped. The system ends it when the process dies.
+#[derive(Debug)]
+pub struct CapLock(File);
+
+impl Drop for CapLock {
+    fn drop(&mut self) {
+        // Closing would not do while a child process, between fork and exec, still has the handle. An
+        // error leaves nothing to do but to close, which happens next.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Options that follow no link, wait for no FIFO, and adopt no terminal.
+fn wary() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.follow(FollowSymlinks::No).nonblock(true);
+    #[cfg(unix)]
+    {
+        use cap_std::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NOCTTY.bits().cast_signed());
+    }
+    options
+}
+
+pub(crate) fn kind_of(told: FileType) -> EntryKind {
+    if told.is_file() {
+        EntryKind::File
+    } else if told.is_symlink() {
+        EntryKind::Link
+    } else if told.is_dir() {
+        EntryKind::Directory
+    } else {
+        EntryKind::Other
+    }
+}

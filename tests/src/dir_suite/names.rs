@@ -1,0 +1,386 @@
+//! Creating, opening, renaming and removing.
+
+use std::{ffi::OsString, io};
+
+use flatbao_core::{Access, Dir, EntryKind};
+
+use super::{
+    DirHarness, Plant, assert_files, assert_missing, assert_not_a_file, assert_refused, content,
+    create, entries, name, open, promptly, read, skipped, write,
+};
+
+/// "`AlreadyExists` when the name is taken"; what has it is left as it was.
+pub fn creation_refuses_a_taken_name<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"hello");
+    for dir in [&dir, &world.open()] {
+        assert_refused(
+            dir.create_new(name("a")),
+            io::ErrorKind::AlreadyExists,
+            "creation over a file",
+        );
+        assert_eq!(read(dir, "a"), b"hello");
+    }
+    assert_files(&dir, &["a"]);
+}
+
+/// "By whatever kind of entry, a dangling link included"; nothing appears where a link points.
+pub fn creation_refuses_links_and_special_files<H: DirHarness>() {
+    promptly(|| {
+        let world = H::fresh();
+        let dir = world.open();
+        create(&dir, "file", b"hello");
+        let mut planted = 0;
+        for (at, what) in [
+            ("to-file", Plant::Link("file")),
+            ("dangling", Plant::Link("nothing")),
+            ("loop", Plant::Link("loop")),
+            ("directory", Plant::Directory),
+            ("fifo", Plant::Fifo),
+        ] {
+            if !world.plant(at, what) {
+                skipped(&format!("there is no {what:?}"));
+                continue;
+            }
+            planted += 1;
+            assert_refused(
+                dir.create_new(name(at)),
+                io::ErrorKind::AlreadyExists,
+                format_args!("creation over {what:?}"),
+            );
+        }
+        assert_missing(&dir, "nothing");
+        assert_eq!(read(&dir, "file"), b"hello");
+        assert_eq!(entries(&dir).len(), 1 + planted);
+    });
+}
+
+/// "A name that is not there … is no error but a case of `Opened`"; opening makes nothing.
+pub fn a_missing_name_is_missing<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"hello");
+    assert_missing(&dir, "b");
+    assert_files(&dir, &["a"]);
+}
+
+/// Names tell files apart, and every handle of a directory has the same names.
+pub fn a_name_opens_its_own_file<H: DirHarness>() {
+    let world = H::fresh();
+    let (home, other) = (world.open(), world.open_other());
+    create(&home, "a", b"one");
+    create(&home, "b", b"two");
+    create(&other, "a", b"three");
+    assert_eq!(read(&home, "a"), b"one");
+    assert_eq!(read(&world.open(), "b"), b"two");
+    assert_eq!(read(&other, "a"), b"three");
+    assert_missing(&other, "b");
+    let file = open(&home, "b", Access::ReadWrite);
+    write(&file, b"TW", 0);
+    assert_eq!(read(&home, "b"), b"TWo");
+    assert_eq!(read(&home, "a"), b"one");
+}
+
+/// A name is a name, and no pattern, option or sentence.
+pub fn odd_names_are_names<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    let longest = "x".repeat(255);
+    let names = [
+        "-rf",
+        "~",
+        "...",
+        ".hidden",
+        " space",
+        "%2e",
+        "ü🦀",
+        "a\u{202e}b",
+        &longest,
+    ];
+    for at in names {
+        create(&dir, at, at.as_bytes());
+    }
+    assert_files(&dir, &names);
+    for at in names {
+        assert_eq!(read(&dir, at), at.as_bytes());
+        dir.rename(name(at), &dir, name("plain")).unwrap();
+        assert_missing(&dir, at);
+        dir.rename(name("plain"), &dir, name(at)).unwrap();
+        dir.unlink(name(at)).unwrap();
+        assert_missing(&dir, at);
+    }
+    assert_files(&dir, &[]);
+}
+
+/// "No method follows a symbolic link in one", wherever it leads.
+pub fn a_link_is_never_opened<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "file", b"hello");
+    create(&world.open_other(), "outside", b"secret");
+    for (at, target) in [
+        ("to-file", "file"),
+        ("to-link", "to-file"),
+        ("dangling", "nothing"),
+        ("loop", "loop"),
+        ("to-self", "."),
+        ("up", ".."),
+        ("away", "../other/outside"),
+        ("absolute", "/"),
+    ] {
+        if !world.plant(at, Plant::Link(target)) {
+            return skipped("there are no links");
+        }
+        assert_not_a_file(&dir, at, EntryKind::Link);
+    }
+    assert_missing(&dir, "nothing");
+    assert_eq!(read(&dir, "file"), b"hello");
+}
+
+/// A directory is told and not opened.
+pub fn a_directory_is_never_opened<H: DirHarness>() {
+    let world = H::fresh();
+    if !world.plant("sub", Plant::Directory) {
+        return skipped("there are no directories in directories");
+    }
+    assert_not_a_file(&world.open(), "sub", EntryKind::Directory);
+}
+
+/// "None blocks on a FIFO."
+pub fn a_fifo_is_never_opened_nor_waited_for<H: DirHarness>() {
+    promptly(|| {
+        let world = H::fresh();
+        if !world.plant("fifo", Plant::Fifo) {
+            return skipped("there are no FIFOs");
+        }
+        assert_not_a_file(&world.open(), "fifo", EntryKind::Other);
+    });
+}
+
+/// A renamed file has its new name only, and its content; a file may be given the name that it has.
+pub fn rename_gives_a_new_name<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"hello");
+    dir.rename(name("a"), &dir, name("b")).unwrap();
+    assert_missing(&dir, "a");
+    assert_eq!(read(&dir, "b"), b"hello");
+    assert_files(&dir, &["b"]);
+    dir.rename(name("b"), &dir, name("b")).unwrap();
+    assert_eq!(read(&dir, "b"), b"hello");
+}
+
+/// "Replacing a file of that name", a longer or a shorter one, through any handle.
+pub fn rename_replaces_a_file<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "b", b"a longer file");
+    for bytes in [&b"short"[..], b"another longer file", b""] {
+        create(&dir, "a", bytes);
+        dir.rename(name("a"), &world.open(), name("b")).unwrap();
+        assert_eq!(read(&dir, "b"), bytes);
+        assert_files(&dir, &["b"]);
+    }
+}
+
+/// A link whose name is taken is gone; what it pointed to is as before.
+pub fn rename_replaces_a_link_and_not_its_target<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "file", b"hello");
+    for target in ["file", "nothing"] {
+        if !world.plant("link", Plant::Link(target)) {
+            return skipped("there are no links");
+        }
+        create(&dir, "new", b"new");
+        dir.rename(name("new"), &dir, name("link")).unwrap();
+        assert_eq!(read(&dir, "link"), b"new");
+        assert_eq!(read(&dir, "file"), b"hello");
+        assert_files(&dir, &["file", "link"]);
+        dir.unlink(name("link")).unwrap();
+    }
+}
+
+/// Only files are replaced; when one cannot be, both are as before.
+pub fn rename_never_replaces_a_directory<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"hello");
+    if !world.plant("sub", Plant::Directory) {
+        return skipped("there are no directories in directories");
+    }
+    assert!(dir.rename(name("a"), &dir, name("sub")).is_err());
+    assert_eq!(read(&dir, "a"), b"hello");
+    assert_not_a_file(&dir, "sub", EntryKind::Directory);
+}
+
+/// There must be something to rename; what has the other name stays.
+pub fn rename_of_nothing_is_not_found<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "b", b"hello");
+    for to in ["b", "c"] {
+        assert_refused(
+            dir.rename(name("a"), &dir, name(to)),
+            io::ErrorKind::NotFound,
+            format_args!("rename of nothing to {to}"),
+        );
+    }
+    assert_eq!(read(&dir, "b"), b"hello");
+    assert_files(&dir, &["b"]);
+}
+
+/// "Gives the file `from` the name `to` in `to_dir`", and no name here.
+pub fn rename_crosses_directories<H: DirHarness>() {
+    let world = H::fresh();
+    let (home, other) = (world.open(), world.open_other());
+    create(&home, "a", b"hello");
+    home.rename(name("a"), &other, name("b")).unwrap();
+    assert_files(&home, &[]);
+    assert_files(&other, &["b"]);
+    assert_eq!(read(&other, "b"), b"hello");
+    other.rename(name("b"), &home, name("b")).unwrap();
+    assert_files(&other, &[]);
+    assert_eq!(read(&home, "b"), b"hello");
+}
+
+/// A file of the name is replaced there, and none of the name here.
+pub fn rename_across_replaces_a_file<H: DirHarness>() {
+    let world = H::fresh();
+    let (home, other) = (world.open(), world.open_other());
+    create(&home, "a", b"new");
+    create(&home, "b", b"bystander");
+    create(&other, "a", b"bystander too");
+    create(&other, "b", b"old and long");
+    home.rename(name("a"), &other, name("b")).unwrap();
+    assert_files(&home, &["b"]);
+    assert_eq!(read(&home, "b"), b"bystander");
+    assert_files(&other, &["a", "b"]);
+    assert_eq!(read(&other, "a"), b"bystander too");
+    assert_eq!(read(&other, "b"), b"new");
+}
+
+/// A handle is of the file and not of its name.
+pub fn an_open_file_goes_along_with_its_new_name<H: DirHarness>() {
+    let world = H::fresh();
+    let (home, other) = (world.open(), world.open_other());
+    let file = create(&home, "a", b"hello");
+    home.rename(name("a"), &other, name("b")).unwrap();
+    create(&home, "a", b"another");
+    write(&file, b"J", 0);
+    assert_eq!(content(&file), b"Jello");
+    assert_eq!(read(&other, "b"), b"Jello");
+    assert_eq!(read(&home, "a"), b"another");
+}
+
+/// A removed name is gone from every handle; others stay.
+pub fn unlink_removes_a_name<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"one");
+    create(&dir, "b", b"two");
+    dir.unlink(name("a")).unwrap();
+    assert_missing(&dir, "a");
+    assert_missing(&world.open(), "a");
+    assert_files(&dir, &["b"]);
+    assert_eq!(read(&dir, "b"), b"two");
+}
+
+/// "`NotFound` when there is no such name", also the second time.
+pub fn unlink_of_nothing_is_not_found<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    assert_refused(
+        dir.unlink(name("a")),
+        io::ErrorKind::NotFound,
+        "unlink of nothing",
+    );
+    create(&dir, "a", b"one");
+    dir.unlink(name("a")).unwrap();
+    assert_refused(
+        dir.unlink(name("a")),
+        io::ErrorKind::NotFound,
+        "a second unlink",
+    );
+}
+
+/// "A symbolic link itself, not what it points to."
+pub fn unlink_removes_a_link_and_not_its_target<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "file", b"hello");
+    for target in ["file", "nothing", "link"] {
+        if !world.plant("link", Plant::Link(target)) {
+            return skipped("there are no links");
+        }
+        dir.unlink(name("link")).unwrap();
+        assert_files(&dir, &["file"]);
+        assert_eq!(read(&dir, "file"), b"hello");
+    }
+}
+
+/// "A name that is not a directory", without opening it.
+pub fn unlink_removes_a_fifo<H: DirHarness>() {
+    promptly(|| {
+        let world = H::fresh();
+        let dir = world.open();
+        if !world.plant("fifo", Plant::Fifo) {
+            return skipped("there are no FIFOs");
+        }
+        dir.unlink(name("fifo")).unwrap();
+        assert_missing(&dir, "fifo");
+    });
+}
+
+/// A directory is not removed, not even an empty one.
+pub fn unlink_refuses_a_directory<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    if !world.plant("sub", Plant::Directory) {
+        return skipped("there are no directories in directories");
+    }
+    assert!(dir.unlink(name("sub")).is_err());
+    let kept = (OsString::from("sub"), EntryKind::Directory);
+    assert_eq!(entries(&dir), [kept]);
+}
+
+/// "It stays readable after its name is gone", for who wrote it and for who reads it.
+pub fn a_file_is_readable_after_unlink<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    let written = create(&dir, "a", b"hello");
+    let reader = open(&world.open(), "a", Access::Read);
+    dir.unlink(name("a")).unwrap();
+    drop(dir);
+    assert_eq!(content(&written), b"hello");
+    assert_eq!(content(&reader), b"hello");
+    write(&written, b"J", 0);
+    assert_eq!(content(&reader), b"Jello");
+    assert_files(&world.open(), &[]);
+}
+
+/// The same when another file took its name.
+pub fn a_file_is_readable_after_it_was_replaced<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"old content");
+    let old = open(&dir, "a", Access::Read);
+    create(&dir, "b", b"new");
+    dir.rename(name("b"), &dir, name("a")).unwrap();
+    assert_eq!(content(&old), b"old content");
+    assert_eq!(read(&dir, "a"), b"new");
+}
+
+/// A new file of a removed name has nothing of the old one.
+pub fn a_removed_name_is_free_again<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    let old = create(&dir, "a", b"old content");
+    dir.unlink(name("a")).unwrap();
+    let new = dir.create_new(name("a")).unwrap();
+    assert_eq!(content(&new), b"");
+    write(&new, b"new", 0);
+    assert_eq!(content(&old), b"old content");
+    assert_eq!(read(&dir, "a"), b"new");
+}

@@ -1,0 +1,75 @@
+//! The directory of the operating system keeps every promise of `Dir`.
+
+// A harness that cannot do its work fails the test.
+#![allow(clippy::unwrap_used)]
+
+use std::{fs, path::PathBuf};
+
+use cap_std::{ambient_authority, fs::Dir};
+use flatbao_fs::CapDir;
+use flatbao_tests::dir_suite::{DirHarness, Plant};
+use tempfile::TempDir;
+
+struct OnDisk {
+    root: TempDir,
+}
+
+impl OnDisk {
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn handle(&self, name: &str) -> CapDir {
+        CapDir::new(Dir::open_ambient_dir(self.path(name), ambient_authority()).unwrap())
+    }
+}
+
+impl DirHarness for OnDisk {
+    type Dir = CapDir;
+
+    fn fresh() -> Self {
+        let this = Self {
+            root: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir(this.path("home")).unwrap();
+        fs::create_dir(this.path("other")).unwrap();
+        this
+    }
+
+    fn open(&self) -> CapDir {
+        self.handle("home")
+    }
+
+    fn open_other(&self) -> CapDir {
+        self.handle("other")
+    }
+
+    fn plant(&self, at: &str, what: Plant<'_>) -> bool {
+        let at = self.path("home").join(at);
+        match what {
+            Plant::Directory => fs::create_dir(at).unwrap(),
+            #[cfg(unix)]
+            Plant::Link(target) => std::os::unix::fs::symlink(target, at).unwrap(),
+            #[cfg(unix)]
+            Plant::Fifo => {
+                let made = std::process::Command::new("mkfifo").arg(at).status();
+                assert!(made.unwrap().success());
+            }
+            #[cfg(not(unix))]
+            Plant::Link(_) | Plant::Fifo => return false,
+        }
+        true
+    }
+
+    fn displace(&self) -> bool {
+        // Windows does not let go of a directory that is open.
+        if cfg!(windows) {
+            return false;
+        }
+        fs::rename(self.path("home"), self.path("moved")).unwrap();
+        fs::create_dir(self.path("home")).unwrap();
+        true
+    }
+}
+
+flatbao_tests::dir_conformance!(cap_dir, OnDisk);
