@@ -1,4 +1,30 @@
-//! core
+//! The core of flatbao: a synchronous, content-addressed store of verified blobs, without a system call of
+//! its own.
+//!
+//! A blob is named by its BLAKE3 hash, and lies in a flat directory of plain files (see [`mod@format`]). Every
+//! read is verified on its way, 16 KiB at a time. Tags, temporary tags and hash sequences say what lives,
+//! and a mark-and-sweep collection removes the rest.
+//!
+//! # Where to start
+//!
+//! [`Store`] is what programs use. It runs over a [`Backend`]; two are at hand: the directory of the crate
+//! `flatbao-fs`, and the memory of `flatbao-mem`. Whoever writes another one has two seams to choose from:
+//! [`Backend`] for anything that can stage and publish, an object store for example, and [`Dir`] for
+//! anything that behaves like a directory, which [`FlatDir`] makes a durable back end of. The crate
+//! `flatbao-tests` tells whether it keeps the promises of either.
+//!
+//! # What is promised
+//!
+//! - No byte is handed out that was not proved to belong to the blob, and no length.
+//! - What a call acknowledges survives a power loss, as far as the medium keeps its word.
+//! - A collection deletes nothing that a tag, a temporary tag or work under way reaches, and nothing at all
+//!   when it cannot tell.
+//! - No content of any file makes it panic, or allocate for more than is really there.
+//! - When a sync has failed nothing more is written, until the store is opened anew.
+//!
+//! Time and randomness are handed in ([`Env`]): with the same ones, the same calls make the same files.
+#![forbid(unsafe_code)]
+
 pub mod backend;
 mod content;
 pub mod dir;
@@ -22,6 +48,9 @@ pub mod tag;
 pub mod tag_file;
 mod trailer;
 pub mod tree;
+
+#[doc = include_str!("../FORMAT.md")]
+pub mod format {}
 
 pub use backend::{Backend, BackendError, BatchError, Listed, ListedName};
 pub use dir::{Access, Dir, DirFile, EntryKind, Opened, Stamp};

@@ -8,7 +8,7 @@ use crate::{
     io::read_full_at,
     limits::MAX_REBUILD,
     progress::unwatched,
-    store::{ImportOptions, Inner, Stage, import::Hashing},
+    store::{ImportOptions, Inner, Stage, hashing::Hashing},
     tree::Hashed,
 };
 

@@ -14,16 +14,21 @@ use crate::{
     tree::Cv,
 };
 
+mod batch;
 mod gc;
+mod hashing;
 mod heal;
 mod import;
 mod list;
+mod mark;
 mod open;
 mod partial;
+mod sweep;
 mod tags;
 
+pub use batch::Batch;
 pub use gc::{GcItem, GcOptions, GcPlan, Reason, Spared, Swept};
-pub use import::{Batch, ImportOptions, Imported, Novelty};
+pub use import::{ImportOptions, Imported, Novelty};
 pub use list::{BlobInfo, Blobs, Location, State, Status};
 pub use open::{Locking, Mode, Odd, OpenOptions, Recovery, TagsFound};
 pub use partial::PartialInfo;

@@ -1,0 +1,359 @@
+//! Batches of imports: stage and hash each, then publish all of them, outboards before data.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Read},
+};
+
+use crate::{
+    Backend, BackendError, BlobFormat, Error, ExternalPath, FileName, Hash, HashAndFormat, PathSet,
+    Result,
+    index::Entry,
+    io::{read_full_at, write_all_at},
+    kernel::TempTag,
+    progress::{Watch, unwatched},
+    store::{ImportOptions, Imported, Inner, Novelty, Stage, hashing::Hashing, locked},
+    tree::Hashed,
+};
+
+/// Bytes written at once: larger writes cost more system time a byte on large-folio kernels.
+const WRITE_PIECE: usize = 64 * 1024;
+/// Imports that share one publication: each holds up to two open files until then.
+const BATCH: usize = 128;
+
+/// Imports that become durable together. Dropping it forgets those that are not committed.
+pub struct Batch<'a, B: Backend> {
+    inner: &'a Inner<B>,
+    pending: Vec<Pending<'a, B>>,
+    done: Vec<Imported>,
+}
+
+/// An import whose bytes are staged.
+struct Pending<'a, B: Backend> {
+    hash: Hash,
+    size: u64,
+    format: BlobFormat,
+    /// The data, unless they stay where they are.
+    data: Option<Stage<'a, B>>,
+    outboard: Option<Stage<'a, B>>,
+    /// Where the data stay.
+    reference: Option<ExternalPath>,
+    held: TempTag,
+}
+
+impl<'a, B: Backend> Batch<'a, B> {
+    pub(super) fn new(inner: &'a Inner<B>) -> Self {
+        Self {
+            inner,
+            pending: Vec::new(),
+            done: Vec::new(),
+        }
+    }
+
+    /// Adds all bytes of a reader: they are staged and hashed now, and in the store when the batch is
+    /// committed. Returns hash and size.
+    ///
+    /// # Errors
+    /// As [`Store::import_reader`]. What was added before is not affected.
+    pub fn import_reader(&mut self, reader: impl Read) -> Result<(Hash, u64)> {
+        self.import_reader_with(reader, ImportOptions::default(), &mut unwatched)
+    }
+
+    /// As [`import_reader`](Self::import_reader), in some other way.
+    ///
+    /// # Errors
+    /// As [`Store::import_reader_with`].
+    pub fn import_reader_with(
+        &mut self,
+        mut reader: impl Read,
+        options: ImportOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Hash, u64)> {
+        self.copy(|buf, _| read_full(&mut reader, buf), options, watch)
+    }
+
+    /// Adds bytes in memory.
+    ///
+    /// # Errors
+    /// As [`Store::import_bytes`].
+    pub fn import_bytes(&mut self, bytes: &[u8], options: ImportOptions) -> Result<(Hash, u64)> {
+        self.import_reader_with(bytes, options, &mut unwatched)
+    }
+
+    /// Adds a copy of a file outside the store.
+    ///
+    /// # Errors
+    /// As [`Store::import_file`], and as the options say.
+    pub fn import_file_with(
+        &mut self,
+        path: &ExternalPath,
+        options: ImportOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Hash, u64)> {
+        let file = self.inner.backend.external(path)?;
+        self.copy(
+            |buf, offset| read_full_at(&file, buf, offset),
+            options,
+            watch,
+        )
+    }
+
+    /// Adds a file outside the store by reference.
+    ///
+    /// # Errors
+    /// As [`Store::import_reference`], and as the options say.
+    pub fn import_reference_with(
+        &mut self,
+        path: &ExternalPath,
+        options: ImportOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Hash, u64)> {
+        let inner = self.inner;
+        inner.kernel.check_writable()?;
+        let file = inner.backend.external(path)?;
+        let stamp = |file| inner.backend.stamp(file).map_err(Error::Source);
+        let before = stamp(&file)?;
+        let mut hashing = Hashing::new(inner, options);
+        hashing.run(|buf, at| read_full_at(&file, buf, at), |_, _| Ok(()), watch)?;
+        let (hashed, outboard) = hashing.finish()?;
+        if stamp(&file)? != before || hashed.size != before.len {
+            let path = path.to_string();
+            return Err(Error::SourceChanged { path });
+        }
+        self.add(hashed, options.format, None, outboard, Some(path.clone()))
+    }
+
+    /// Puts everything that was added into the store, durably, and returns it in the order in which it
+    /// was added.
+    ///
+    /// # Errors
+    /// What the back end says. What was published until then stays, unprotected.
+    pub fn commit(mut self) -> Result<Vec<Imported>> {
+        self.flush()?;
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    fn copy(
+        &mut self,
+        read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+        options: ImportOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Hash, u64)> {
+        let inner = self.inner;
+        inner.kernel.check_writable()?;
+        let mut data = inner.stage(FileName::Temp)?;
+        let mut hashing = Hashing::new(inner, options);
+        let write = |bytes: &[u8], at: u64| {
+            let mut at = at;
+            for piece in bytes.chunks(WRITE_PIECE) {
+                write_all_at(data.file(), piece, at)?;
+                at += piece.len() as u64;
+            }
+            Ok(())
+        };
+        hashing.run(read, write, watch)?;
+        let (hashed, outboard) = hashing.finish()?;
+        self.add(hashed, options.format, Some(data), outboard, None)
+    }
+
+    fn add(
+        &mut self,
+        hashed: Hashed,
+        format: BlobFormat,
+        data: Option<Stage<'a, B>>,
+        outboard: Option<Stage<'a, B>>,
+        reference: Option<ExternalPath>,
+    ) -> Result<(Hash, u64)> {
+        let Hashed { hash, size, .. } = hashed;
+        self.pending.push(Pending {
+            hash,
+            size,
+            format,
+            data,
+            outboard,
+            reference,
+            // As raw, until it is there: a collection could not read a sequence that is not.
+            held: self.inner.hold(hash),
+        });
+        if self.pending.len() >= BATCH {
+            self.flush()?;
+        }
+        Ok((hash, size))
+    }
+
+    /// Publishes what is pending: outboards before data and paths, one directory sync for all.
+    fn flush(&mut self) -> Result<()> {
+        let inner = self.inner;
+        let has_references = self.pending.iter().any(|import| import.reference.is_some());
+        let _writer = has_references.then(|| locked(&inner.path_writer));
+        let mut publication = Publication::default();
+        let mut landed = Vec::new();
+        for import in std::mem::take(&mut self.pending) {
+            let novelty = publication.add(inner, &import)?;
+            let Pending {
+                hash,
+                size,
+                format,
+                data,
+                outboard,
+                held,
+                ..
+            } = import;
+            if novelty == Novelty::Known {
+                drop((data, outboard));
+            } else {
+                // Rulings 3 and 5: the outboard comes first, the data are the commit.
+                publication.push(outboard, FileName::Outboard(hash), Entry::OUTBOARD);
+                publication.push(data, FileName::Data(hash), Entry::DATA);
+            }
+            landed.push((hash, size, format, novelty, held));
+        }
+        publication.push_paths(inner)?;
+        publication.run(inner)?;
+        for (hash, size, format, novelty, held) in landed {
+            let tag = match format {
+                BlobFormat::Raw => held,
+                BlobFormat::HashSeq => inner.kernel.protect(HashAndFormat::hash_seq(hash)),
+            };
+            self.done.push(Imported {
+                hash,
+                size,
+                novelty,
+                tag,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend> std::fmt::Debug for Batch<'_, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Batch({} pending)", self.pending.len())
+    }
+}
+
+/// The files of a batch that are published together.
+struct Publication<'a, B: Backend> {
+    files: Vec<(Stage<'a, B>, FileName, Entry)>,
+    /// Lists of external paths, and whether they have to be written.
+    paths: BTreeMap<Hash, (PathSet, bool)>,
+    /// Blobs whose data are among the files.
+    owned: BTreeSet<Hash>,
+}
+
+impl<B: Backend> Default for Publication<'_, B> {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            paths: BTreeMap::new(),
+            owned: BTreeSet::new(),
+        }
+    }
+}
+
+impl<'a, B: Backend> Publication<'a, B> {
+    /// Decides what an import needs, and notes its external path.
+    fn add(&mut self, inner: &Inner<B>, import: &Pending<'_, B>) -> Result<Novelty> {
+        let hash = import.hash;
+        let entry = inner.kernel.state().index.get(hash);
+        let had = if entry.is_complete() {
+            Novelty::Replaced
+        } else {
+            Novelty::New
+        };
+        // Proved by reading is not enough: what an acknowledged import promises is on the disk.
+        let proved = entry.has(Entry::VERIFIED) && entry.has(Entry::DURABLE);
+        let Some(path) = &import.reference else {
+            let again = !self.owned.insert(hash);
+            return Ok(if proved || again { Novelty::Known } else { had });
+        };
+        let (paths, changed) = self
+            .paths
+            .entry(hash)
+            .or_insert_with(|| (inner.known_paths(hash, entry), false));
+        let is_known = !paths.insert(path) && proved;
+        *changed |= !is_known;
+        Ok(if is_known { Novelty::Known } else { had })
+    }
+
+    fn push(&mut self, stage: Option<Stage<'a, B>>, name: FileName, flag: Entry) {
+        if let Some(stage) = stage {
+            self.files.push((stage, name, flag));
+        }
+    }
+
+    fn push_paths(&mut self, inner: &'a Inner<B>) -> Result<()> {
+        for (hash, (paths, changed)) in std::mem::take(&mut self.paths) {
+            if !changed {
+                continue;
+            }
+            let name = FileName::Paths(hash);
+            let bytes = paths.encode().map_err(|source| Error::Paths {
+                file: name.clone(),
+                source,
+            })?;
+            let mut stage = inner.stage(|uuid| FileName::PathsTemp(hash, uuid))?;
+            write_all_at(stage.file(), &bytes, 0).map_err(BackendError::io("write", &name))?;
+            self.push(Some(stage), name, Entry::PATHS);
+        }
+        Ok(())
+    }
+
+    /// Publishes, and tells the index what is there: also after an error, as far as it is known.
+    fn run(self, inner: &Inner<B>) -> Result<()> {
+        let mut batch = Vec::new();
+        let mut names = Vec::new();
+        for (stage, name, flag) in self.files {
+            if let (Some(staged), Some(hash)) = (stage.into_inner(), name.hash()) {
+                batch.push((staged, name));
+                names.push((hash, flag));
+            }
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let outcome = inner.backend.publish(batch);
+        let done = match &outcome {
+            Ok(()) => names.len(),
+            Err(error) => error.done,
+        };
+        let mut published: BTreeMap<Hash, Entry> = BTreeMap::new();
+        for (hash, flag) in &names[..done] {
+            let entry = published.entry(*hash).or_default();
+            *entry = entry.with(*flag);
+        }
+        {
+            let mut state = inner.kernel.state();
+            for (hash, new) in published {
+                let entry = state.index.get(hash).published(new);
+                state.index.set(hash, entry);
+            }
+        }
+        inner.checked(outcome)
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    /// The external paths of a blob. A list that cannot be read holds nothing that could be lost: a new
+    /// one, with a path that was just proved, replaces it.
+    fn known_paths(&self, hash: Hash, entry: Entry) -> PathSet {
+        if !entry.has(Entry::PATHS) {
+            return PathSet::default();
+        }
+        self.read_paths(hash).ok().flatten().unwrap_or_default()
+    }
+}
+
+/// Fills the buffer from a reader, over short reads and interruptions.
+fn read_full(reader: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match reader.read(&mut buf[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
