@@ -7,6 +7,7 @@ use crate::{
     homes::{Home, Homes},
     index::Entry,
     io::read_full_at,
+    progress::{Watch, unwatched},
     store::{Inner, locked},
     tree::{
         Cv, GROUP, GROUP_LEN, Hashed, PAGE_GROUPS, Subtree, group_cv, group_range, groups, merge,
@@ -67,7 +68,7 @@ impl From<Hashed> for Rebuilt {
 
 impl<B: Backend> Inner<B> {
     /// Opens a blob and proves what its claimed size allows to prove.
-    pub(crate) fn content(&self, hash: Hash) -> Result<Content<B::Object>> {
+    pub(crate) fn content(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Content<B::Object>> {
         let (entry, has_partial) = {
             let state = self.kernel.state();
             (
@@ -89,11 +90,16 @@ impl<B: Backend> Inner<B> {
         if let Some(tree) = self.tree_of_outboard(hash, &homes, entry)? {
             return Ok(Content::Tree(Box::new(Tree { homes, ..tree })));
         }
-        self.content_of_homes(hash, homes)
+        self.content_of_homes(hash, homes, watch)
     }
 
     /// Without a usable outboard: a home of one group proves itself, a larger one is hashed.
-    fn content_of_homes(&self, hash: Hash, homes: Homes<B::Object>) -> Result<Content<B::Object>> {
+    fn content_of_homes(
+        &self,
+        hash: Hash,
+        homes: Homes<B::Object>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Content<B::Object>> {
         let mut failed = None;
         let mut index = 0;
         while let Some(home) = homes.get(self, index, &mut failed) {
@@ -107,7 +113,7 @@ impl<B: Backend> Inner<B> {
                 Err(error) => failed = Some(error),
             }
         }
-        match self.rebuild(hash, &homes) {
+        match self.rebuild(hash, &homes, watch) {
             Ok(rebuilt) => Ok(Content::Tree(Box::new(Tree {
                 size: rebuilt.size,
                 is_proven: true,
@@ -213,7 +219,7 @@ impl<B: Backend> Inner<B> {
             .or_else(|| {
                 let rebuilt = tree
                     .rebuilt
-                    .get_or_init(|| self.rebuild(hash, &tree.homes).ok());
+                    .get_or_init(|| self.rebuild(hash, &tree.homes, &mut unwatched).ok());
                 self.page_of_data(tree, rebuilt.as_ref()?, page)
             })
             .ok_or_else(|| {

@@ -25,6 +25,13 @@ pub enum Progress {
         /// All bytes.
         total: u64,
     },
+    /// Blobs that were made durable so far, before a tag relies on them.
+    Settled {
+        /// Blobs.
+        blobs: u64,
+        /// All that the tag reaches.
+        total: u64,
+    },
     /// Blobs that were found to be reachable so far.
     Marked {
         /// Blobs.

@@ -10,6 +10,7 @@ use crate::{
     content::{Content, Tree},
     index::Entry,
     io::read_full_at,
+    progress::{Watch, unwatched},
     store::{Inner, Store, locked},
     tree::{GROUP, GROUP_LEN, PAGE_GROUPS, group_cv, group_range},
 };
@@ -35,13 +36,22 @@ impl<B: Backend> Store<B> {
     /// [`Error::NotFound`], [`Error::Incomplete`], [`Error::Unreadable`]; [`Error::Corrupt`] when not a
     /// single byte of it can be proved.
     pub fn reader(&self, hash: Hash) -> Result<BlobReader<B>> {
-        match self.inner.reader(hash) {
+        self.reader_with(hash, &mut unwatched)
+    }
+
+    /// As [`reader`](Self::reader), watched: where the outboard has to be made again, all data are hashed
+    /// before the first byte comes.
+    ///
+    /// # Errors
+    /// Likewise; [`Error::Cancelled`] when `watch` says so.
+    pub fn reader_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<BlobReader<B>> {
+        match self.inner.reader(hash, watch) {
             // A writer beside this opening may have added it, or moved it to another home.
             Err(Error::NotFound(_) | Error::Incomplete(_) | Error::Unreadable { .. })
                 if self.inner.read_only =>
             {
                 self.refresh()?;
-                self.inner.reader(hash)
+                self.inner.reader(hash, watch)
             }
             other => other,
         }
@@ -193,9 +203,13 @@ fn whole_groups(group: u64, len: usize, size: u64) -> usize {
 }
 
 impl<B: Backend> Inner<B> {
-    pub(crate) fn reader(self: &Arc<Self>, hash: Hash) -> Result<BlobReader<B>> {
+    pub(crate) fn reader(
+        self: &Arc<Self>,
+        hash: Hash,
+        watch: &mut Watch<'_>,
+    ) -> Result<BlobReader<B>> {
         let content = self
-            .content(hash)
+            .content(hash, watch)
             .inspect_err(|error| self.note_damage(hash, error))?;
         Ok(BlobReader {
             inner: Arc::clone(self),

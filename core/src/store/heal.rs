@@ -7,7 +7,7 @@ use crate::{
     index::Entry,
     io::read_full_at,
     limits::MAX_REBUILD,
-    progress::unwatched,
+    progress::{Progress, Watch},
     store::{ImportOptions, Inner, Stage, hashing::Hashing},
     tree::Hashed,
 };
@@ -17,25 +17,36 @@ impl<B: Backend> Inner<B> {
     /// them what is returned; where the store may be written the outboard is mended on the way.
     ///
     /// [`Error::NotFound`] when there is no home at all.
-    pub(crate) fn rebuild(&self, hash: Hash, homes: &Homes<B::Object>) -> Result<Rebuilt> {
+    pub(crate) fn rebuild(
+        &self,
+        hash: Hash,
+        homes: &Homes<B::Object>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Rebuilt> {
         let mut index = 0;
         let mut failed = None;
         while let Some(home) = homes.get(self, index, &mut failed) {
             index += 1;
-            match self.rebuild_from(hash, &home) {
+            match self.rebuild_from(hash, &home, watch) {
                 Ok(rebuilt) => return Ok(rebuilt),
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => failed = Some(error),
             }
         }
         Err(homes.failure(failed))
     }
 
-    fn rebuild_from(&self, hash: Hash, home: &Home<B::Object>) -> Result<Rebuilt> {
+    fn rebuild_from(
+        &self,
+        hash: Hash,
+        home: &Home<B::Object>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Rebuilt> {
         let may_write = self.kernel.check_writable().is_ok();
-        let (hashed, outboard) = match self.hash_home(home, may_write) {
+        let (hashed, outboard) = match self.hash_home(home, may_write, watch) {
             // Reading does not depend on room for a new outboard.
             Err(Error::Backend(_) | Error::Entropy(_) | Error::NoFreeName) if may_write => {
-                self.hash_home(home, false)
+                self.hash_home(home, false, watch)
             }
             other => other,
         }
@@ -58,6 +69,7 @@ impl<B: Backend> Inner<B> {
         &self,
         home: &Home<B::Object>,
         keep_outboard: bool,
+        watch: &mut Watch<'_>,
     ) -> Result<(Hashed, Option<Stage<'_, B>>)> {
         let mut hashing = Hashing::new(self, ImportOptions::default().cap(MAX_REBUILD));
         if !keep_outboard {
@@ -68,7 +80,11 @@ impl<B: Backend> Inner<B> {
             return Err(Error::TooLarge { cap: MAX_REBUILD });
         }
         let read = |buf: &mut [u8], at: u64| read_full_at(&home.object, buf, at);
-        hashing.run(read, |_, _| Ok(()), &mut unwatched)?;
+        let mut verified = |step| match step {
+            Progress::Imported { bytes, .. } => watch(Progress::Verified { bytes, total: size }),
+            other => watch(other),
+        };
+        hashing.run(read, |_, _| Ok(()), &mut verified)?;
         hashing.finish()
     }
 

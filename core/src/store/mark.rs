@@ -6,7 +6,7 @@ use crate::{
     Backend, BlobFormat, Error, Hash, HashAndFormat, HashSeq, HashSeqError, Result, Tag,
     index::Entry,
     kernel::Tags,
-    progress::{Progress, Watch},
+    progress::{Progress, Watch, unwatched},
     sequence::HASH_LEN,
     store::{GcItem, Inner},
 };
@@ -95,7 +95,7 @@ impl<B: Backend> Inner<B> {
         hash: Hash,
         mut each: impl FnMut(Hash),
     ) -> Result<()> {
-        let reader = self.reader(hash)?;
+        let reader = self.reader(hash, &mut unwatched)?;
         let size = reader.proven_size()?;
         if size % HASH_LEN as u64 != 0 {
             return Err(Error::HashSeq {

@@ -1,16 +1,14 @@
 //! Partial entries: what of them is really there.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use crate::{
     Backend, BackendError, Error, FileName, Hash, ReadAt, Result, Uuid, WriteAt,
     index::Entry,
     io::read_full_at,
-    progress::{Progress, Watch},
+    progress::{Progress, Watch, unwatched},
     store::{Inner, Recovery, Store},
-    tree::{
-        Cv, GROUP, GROUP_LEN, PREFIX, Subtree, group_cv, group_range, groups, parent, split_pair,
-    },
+    tree::{Cv, GROUP_LEN, Subtree, group_cv, group_range, groups, parent, split_pair},
 };
 
 /// What a partial entry has.
@@ -45,6 +43,14 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// What the back end says.
     pub fn partials(&self, hash: Hash) -> Result<Vec<PartialInfo>> {
+        self.partials_with(hash, &mut unwatched)
+    }
+
+    /// As [`partials`](Self::partials), watched.
+    ///
+    /// # Errors
+    /// Likewise; [`Error::Cancelled`] when `watch` says so.
+    pub fn partials_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Vec<PartialInfo>> {
         let inner = &*self.inner;
         let files = inner.kernel.state().index.partials(hash).to_vec();
         let mut found = Vec::new();
@@ -54,7 +60,7 @@ impl<B: Backend> Store<B> {
         {
             let outboard = FileName::PartialOutboard(hash, files.uuid);
             let data = FileName::PartialData(hash, files.uuid);
-            if let Some((claimed_size, groups)) = inner.proved(hash, &data, &outboard)? {
+            if let Some((claimed_size, groups)) = inner.proved(hash, &data, &outboard, watch)? {
                 found.push(PartialInfo {
                     uuid: files.uuid,
                     claimed_size,
@@ -81,14 +87,11 @@ impl<B: Backend> Store<B> {
                 if !files.data || files.outboard {
                     continue;
                 }
-                // A file that cannot be read is not whole; it stays, and is reported.
-                completed = inner.finish_completion(hash, &data).or_else(|error| {
-                    if error.poisons() {
-                        Err(error)
-                    } else {
-                        Ok(false)
-                    }
-                })?;
+                completed = match inner.finish_completion(hash, &data, watch) {
+                    // A file that cannot be read is not whole; it stays, and is reported.
+                    Err(error) if !error.poisons() && !matches!(error, Error::Cancelled) => false,
+                    other => other?,
+                };
                 if completed {
                     recovery.completed.push(hash);
                     break;
@@ -98,20 +101,20 @@ impl<B: Backend> Store<B> {
             if !completed {
                 recovery.orphan_outboards.push(hash);
             }
-            let done = Progress::Listed {
-                entries: recovery.completed.len() as u64,
-            };
-            if watch(done).is_break() {
-                return Err(Error::Cancelled);
-            }
         }
         Ok(())
     }
 }
 
 impl<B: Backend> Inner<B> {
-    fn finish_completion(&self, hash: Hash, data: &FileName) -> Result<bool> {
-        let Some((size, present)) = self.proved(hash, data, &FileName::Outboard(hash))? else {
+    fn finish_completion(
+        &self,
+        hash: Hash,
+        data: &FileName,
+        watch: &mut Watch<'_>,
+    ) -> Result<bool> {
+        let Some((size, present)) = self.proved(hash, data, &FileName::Outboard(hash), watch)?
+        else {
             return Ok(false);
         };
         let whole = 0..groups(size);
@@ -142,6 +145,7 @@ impl<B: Backend> Inner<B> {
         hash: Hash,
         data: &FileName,
         outboard: &FileName,
+        watch: &mut Watch<'_>,
     ) -> Result<Option<(u64, Vec<Range<u64>>)>> {
         let Some(size) = self.outboard_prefix(outboard)? else {
             return Ok(None);
@@ -156,24 +160,28 @@ impl<B: Backend> Inner<B> {
             size,
             buf: vec![0; GROUP_LEN],
             found: Vec::new(),
+            watch,
         };
-        walk.visit(Subtree::root(size), hash.as_bytes());
-        Ok(Some((size, walk.found)))
+        match walk.visit(Subtree::root(size), hash.as_bytes()) {
+            ControlFlow::Continue(()) => Ok(Some((size, walk.found))),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
     }
 }
 
 /// Goes down from the root as far as pairs are right, and looks at the groups below them. A hole is a
 /// pair of zeros, and never right; so the walk is as long as what is really there.
-struct Walk<O> {
+struct Walk<'a, 'b, O> {
     data: O,
     outboard: O,
     size: u64,
     buf: Vec<u8>,
     found: Vec<Range<u64>>,
+    watch: &'a mut Watch<'b>,
 }
 
-impl<O: ReadAt> Walk<O> {
-    fn visit(&mut self, tree: Subtree, value: &Cv) {
+impl<O: ReadAt> Walk<'_, '_, O> {
+    fn visit(&mut self, tree: Subtree, value: &Cv) -> ControlFlow<()> {
         if tree.groups == 1 {
             if self.has_group(tree, value) {
                 match self.found.last_mut() {
@@ -181,19 +189,21 @@ impl<O: ReadAt> Walk<O> {
                     _ => self.found.push(tree.start..tree.start + 1),
                 }
             }
-            return;
+            let (bytes, total) = (group_range(tree.start, self.size).end, self.size);
+            return (self.watch)(Progress::Verified { bytes, total });
         }
         let mut pair = [0; 64];
         if !matches!(read_full_at(&self.outboard, &mut pair, tree.offset), Ok(64)) {
-            return;
+            return ControlFlow::Continue(());
         }
         if let Some((left_value, right_value)) = split_pair(&pair)
             && parent(&left_value, &right_value, tree.is_root) == *value
         {
             let (left, right) = tree.split();
-            self.visit(left, &left_value);
-            self.visit(right, &right_value);
+            self.visit(left, &left_value)?;
+            self.visit(right, &right_value)?;
         }
+        ControlFlow::Continue(())
     }
 
     fn has_group(&mut self, tree: Subtree, value: &Cv) -> bool {
@@ -211,6 +221,3 @@ impl<O: ReadAt> Walk<O> {
         }
     }
 }
-
-/// The smallest outboard that means anything.
-const _: () = assert!(PREFIX == 8 && GROUP == GROUP_LEN as u64);

@@ -1,14 +1,17 @@
 //! Tags: what lives beyond the process.
 
+use std::sync::Arc;
+
 use crate::{
-    Backend, BlobFormat, Error, HashAndFormat, Result, Tag, TagMap,
+    Backend, BlobFormat, Error, Hash, HashAndFormat, Result, Tag, TagMap,
     index::Entry,
     kernel::{KnownTags, Tags, TempTag},
+    progress::{Progress, Watch, unwatched},
     store::{Inner, Store, locked, open},
 };
 
-/// How many files are made durable in one call.
-const DURABLE_BATCH: usize = 1024;
+/// Blobs whose files are made durable in one call.
+const DURABLE_BATCH: usize = 256;
 
 impl<B: Backend> Store<B> {
     /// Keeps `value` alive until the returned temporary tag is dropped; of a hash sequence also what it
@@ -24,9 +27,23 @@ impl<B: Backend> Store<B> {
     /// When the store cannot be written, or the blob's files cannot be made durable; the tags are the
     /// old ones then.
     pub fn set_tag(&self, tag: Tag, value: HashAndFormat) -> Result<()> {
+        self.set_tag_with(tag, value, &mut unwatched)
+    }
+
+    /// As [`set_tag`](Self::set_tag), watched: files that this opening found and did not write are synced
+    /// first.
+    ///
+    /// # Errors
+    /// Likewise; [`Error::Cancelled`] when `watch` says so.
+    pub fn set_tag_with(
+        &self,
+        tag: Tag,
+        value: HashAndFormat,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
         self.inner.kernel.check_writable()?;
         // Protected first, before any I/O: a collection under way spares it from here on.
-        let _held = self.inner.make_lasting(value)?;
+        let _held = self.inner.make_lasting(value, watch)?;
         self.inner.change_tags(|tags| {
             tags.insert(tag, value);
             Ok(())
@@ -39,7 +56,7 @@ impl<B: Backend> Store<B> {
     /// As [`set_tag`](Self::set_tag).
     pub fn auto_tag(&self, value: HashAndFormat) -> Result<Tag> {
         self.inner.kernel.check_writable()?;
-        let _held = self.inner.make_lasting(value)?;
+        let _held = self.inner.make_lasting(value, &mut unwatched)?;
         let base = auto_name(self.inner.env.clock.now_millis());
         self.inner.change_tags(|tags| {
             let mut tag = Tag::try_from(base.as_str())?;
@@ -67,7 +84,7 @@ impl<B: Backend> Store<B> {
     ///
     /// # Errors
     /// When the tag database is missing or damaged: what is not known is not shown as empty.
-    pub fn tags(&self) -> Result<std::sync::Arc<TagMap>> {
+    pub fn tags(&self) -> Result<Arc<TagMap>> {
         Ok(self.inner.known_tags()?.map)
     }
 
@@ -143,7 +160,7 @@ impl<B: Backend> Inner<B> {
             return Ok(());
         };
         let found = open::read_tags_file(&self.backend)?;
-        if crate::Hash::of(&found) != expected {
+        if Hash::of(&found) != expected {
             return Err(Error::TagsChanged);
         }
         Ok(())
@@ -151,7 +168,11 @@ impl<B: Backend> Inner<B> {
 
     /// Protects a blob, and makes durable what a tag on it will promise: its files and, of a hash
     /// sequence, those of its children.
-    fn make_lasting(self: &std::sync::Arc<Self>, value: HashAndFormat) -> Result<TempTag> {
+    fn make_lasting(
+        self: &Arc<Self>,
+        value: HashAndFormat,
+        watch: &mut Watch<'_>,
+    ) -> Result<TempTag> {
         let held = self.kernel.protect(value);
         let mut hashes = vec![value.hash];
         if value.format == BlobFormat::HashSeq
@@ -161,38 +182,38 @@ impl<B: Backend> Inner<B> {
         }
         hashes.sort_unstable();
         hashes.dedup();
-        let mut pending = Vec::new();
-        let mut names = Vec::new();
-        for hash in hashes {
-            let state = self.kernel.state();
-            let entry = state.index.get(hash);
-            if entry.has(Entry::FILES) && !entry.has(Entry::DURABLE) {
-                names.extend(state.index.complete_names(hash));
-                pending.push(hash);
-            }
-            drop(state);
-            if names.len() >= DURABLE_BATCH {
-                self.ensure_durable(&mut pending, &mut names)?;
+        let (mut blobs, total) = (0, hashes.len() as u64);
+        for batch in hashes.chunks(DURABLE_BATCH) {
+            self.ensure_durable(batch)?;
+            blobs += batch.len() as u64;
+            if watch(Progress::Settled { blobs, total }).is_break() {
+                return Err(Error::Cancelled);
             }
         }
-        self.ensure_durable(&mut pending, &mut names)?;
         Ok(held)
     }
 
-    fn ensure_durable(
-        &self,
-        hashes: &mut Vec<crate::Hash>,
-        names: &mut Vec<crate::FileName>,
-    ) -> Result<()> {
+    /// Syncs the files of those blobs that this opening found and did not write.
+    fn ensure_durable(&self, hashes: &[Hash]) -> Result<()> {
+        let mut pending = Vec::new();
+        let mut names = Vec::new();
+        {
+            let state = self.kernel.state();
+            for hash in hashes {
+                if !state.index.get(*hash).has(Entry::DURABLE) {
+                    names.extend(state.index.complete_names(*hash));
+                    pending.push(*hash);
+                }
+            }
+        }
         if names.is_empty() {
             return Ok(());
         }
-        self.checked(self.backend.ensure_durable(names))?;
+        self.checked(self.backend.ensure_durable(&names))?;
         let mut state = self.kernel.state();
-        for hash in hashes.drain(..) {
+        for hash in pending {
             state.index.update(hash, |entry| entry.with(Entry::DURABLE));
         }
-        names.clear();
         Ok(())
     }
 }
