@@ -125,10 +125,18 @@ impl<D: Dir> FlatDir<D> {
 
     /// Makes the names in these directories durable, in this order, each directory once.
     fn sync_dirs(&self, indices: impl IntoIterator<Item = usize>) -> Result<(), BackendError> {
+        self.sync_more_dirs(&mut [false; 3], indices)
+    }
+
+    /// As [`sync_dirs`](Self::sync_dirs), but for those that are `synced` already.
+    fn sync_more_dirs(
+        &self,
+        synced: &mut [bool; 3],
+        indices: impl IntoIterator<Item = usize>,
+    ) -> Result<(), BackendError> {
         if self.durability == Durability::Atomic {
             return Ok(());
         }
-        let mut synced = [false; 3];
         for index in indices {
             if !std::mem::replace(&mut synced[index], true) {
                 self.dirs[index]
@@ -175,71 +183,108 @@ impl<D: Dir> FlatDir<D> {
         self.sync_file(&staged.file, &staged.name)
     }
 
-    /// Renames, or copies and renames where the areas are on different file systems.
-    fn move_to(&self, staged: &StagedFile<D::File>, to: &FileName) -> Result<(), BackendError> {
-        let (from_dir, to_dir) = (&self.dirs[staged.dir], self.dir(to.area()));
-        let (from_text, to_text) = (staged.name.to_string(), to.to_string());
-        match from_dir.rename(OsStr::new(&from_text), to_dir, OsStr::new(&to_text)) {
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => self.copy_across(staged, to),
-            other => other.map_err(BackendError::io("publish", to_text)),
+    fn stage_in(&self, dir: usize, name: &FileName) -> Result<StagedFile<D::File>, BackendError> {
+        let text = name.to_string();
+        match self.dirs[dir].create_new(OsStr::new(&text)) {
+            Ok(file) => Ok(StagedFile {
+                file,
+                name: name.clone(),
+                dir,
+                len: 0,
+            }),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                Err(BackendError::Exists { name: name.clone() })
+            }
+            Err(e) => Err(BackendError::io("create", text)(e)),
         }
     }
 
-    /// The bytes are durable at the destination before its name appears there; the source goes last.
-    fn copy_across(&self, staged: &StagedFile<D::File>, to: &FileName) -> Result<(), BackendError> {
-        let temp = FileName::Temp(staged.uuid()).to_string();
-        let (temp, to_text) = (OsStr::new(&temp), to.to_string());
-        let to_dir = self.dir(to.area());
-        let cannot = || BackendError::io("copy across file systems to", &to_text);
-        let file = to_dir.create_new(temp).map_err(cannot())?;
-        let copied = copy_bytes(&staged.file, &file, staged.len)
-            .map_err(cannot())
-            .and_then(|()| self.sync_file(&file, to))
+    /// Renames; or, where the areas are on different file systems, copies, and leaves the source where it
+    /// is until the copy's name is durable.
+    fn move_to(&self, staged: &StagedFile<D::File>, to: &FileName) -> Result<Moved, MoveError> {
+        match self.try_rename(staged, to) {
+            Ok(()) => Ok(Moved::Renamed),
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                self.copy_across(staged, to).map(|()| Moved::Copied)
+            }
+            Err(e) => Err(self.not_renamed(staged, to, e)),
+        }
+    }
+
+    /// The bytes are durable at the destination before their final name appears there.
+    fn copy_across(&self, staged: &StagedFile<D::File>, to: &FileName) -> Result<(), MoveError> {
+        let nothing_done = |source| MoveError {
+            unknown: false,
+            source,
+        };
+        let temp = FileName::Temp(staged.uuid());
+        let mut copy = self
+            .stage_in(self.index(to.area()), &temp)
+            .map_err(nothing_done)?;
+        let copied = copy_bytes(staged, &mut copy)
+            .map_err(BackendError::io("copy across file systems to", to))
+            .and_then(|()| self.seal(&copy))
+            .map_err(nothing_done)
             .and_then(|()| {
-                to_dir
-                    .rename(temp, to_dir, OsStr::new(&to_text))
-                    .map_err(BackendError::io("publish", &to_text))
+                let renamed = self.try_rename(&copy, to);
+                renamed.map_err(|e| self.not_renamed(&copy, to, e))
             });
         if copied.is_err() {
-            // The first error is the one to report; recovery knows the temporary name.
-            let _ = to_dir.unlink(temp);
-            return copied;
+            self.drop_name(&copy);
         }
-        self.sync_dirs([self.index(to.area())])?;
-        let from = staged.name.to_string();
-        self.dirs[staged.dir]
-            .unlink(OsStr::new(&from))
-            .map_err(BackendError::io("remove", from))
+        copied
     }
 
-    /// Renames in order. On an error: how many names were given, and whether the next one may have been.
-    fn move_all(
+    fn try_rename(&self, staged: &StagedFile<D::File>, to: &FileName) -> io::Result<()> {
+        let (from, text) = (staged.name.to_string(), to.to_string());
+        self.dirs[staged.dir].rename(OsStr::new(&from), self.dir(to.area()), OsStr::new(&text))
+    }
+
+    fn not_renamed(
         &self,
-        batch: &[(StagedFile<D::File>, FileName)],
-    ) -> Result<(), (usize, usize, BackendError)> {
-        for (index, (staged, to)) in batch.iter().enumerate() {
-            if let Err(error) = self.move_to(staged, to) {
-                let text = staged.name.to_string();
-                let untouched = matches!(
-                    self.dirs[staged.dir].open(OsStr::new(&text), Access::Read),
-                    Ok(Opened::File(_))
-                );
-                return Err((index, usize::from(!untouched), error));
-            }
+        staged: &StagedFile<D::File>,
+        to: &FileName,
+        error: io::Error,
+    ) -> MoveError {
+        let from = staged.name.to_string();
+        let found = self.dirs[staged.dir].open(OsStr::new(&from), Access::Read);
+        MoveError {
+            // As long as it has its old name, it was not given the new one.
+            unknown: !matches!(found, Ok(Opened::File(_))),
+            source: BackendError::io("publish", to)(error),
         }
-        Ok(())
     }
 
-    fn unlink_everywhere(&self, name: &FileName, touched: &mut Vec<usize>) -> io::Result<()> {
+    /// Takes the name of a staged file away, if that can be. It means nothing to anybody: recovery removes
+    /// ephemeral ones, and complete beats partial.
+    fn drop_name(&self, staged: &StagedFile<D::File>) {
+        let _ = self.dirs[staged.dir].unlink(OsStr::new(&staged.name.to_string()));
+    }
+
+    fn unlink_everywhere(
+        &self,
+        name: &FileName,
+        touched: &mut Vec<usize>,
+    ) -> Result<(), MoveError> {
         let text = name.to_string();
+        let text = OsStr::new(&text);
+        let mut unlinked = false;
         for (index, dir) in self.dirs.iter().enumerate() {
             if !name.is_ephemeral() && index != self.index(name.area()) {
                 continue;
             }
-            match dir.unlink(OsStr::new(&text)) {
-                Ok(()) => touched.push(index),
+            // Also when it is gone: a process that died may not have made that durable.
+            touched.push(index);
+            match dir.unlink(text) {
+                Ok(()) => unlinked = true,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
+                Err(e) => {
+                    let gone = matches!(dir.open(text, Access::Read), Ok(Opened::Missing) | Err(_));
+                    return Err(MoveError {
+                        unknown: unlinked || gone,
+                        source: BackendError::io("remove", name)(e),
+                    });
+                }
             }
         }
         Ok(())
@@ -294,19 +339,7 @@ impl<D: Dir> Backend for FlatDir<D> {
     }
 
     fn stage_new(&self, name: &FileName) -> Result<Self::Staged, BackendError> {
-        let (dir, text) = (self.index(name.area()), name.to_string());
-        match self.dirs[dir].create_new(OsStr::new(&text)) {
-            Ok(file) => Ok(StagedFile {
-                file,
-                name: name.clone(),
-                dir,
-                len: 0,
-            }),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                Err(BackendError::Exists { name: name.clone() })
-            }
-            Err(e) => Err(BackendError::io("create", text)(e)),
-        }
+        self.stage_in(self.index(name.area()), name)
     }
 
     fn resume(&self, name: &FileName) -> Result<Self::Staged, BackendError> {
@@ -339,31 +372,37 @@ impl<D: Dir> Backend for FlatDir<D> {
             unknown,
             source,
         };
-        let discard_from = |first: usize| {
-            for (staged, _) in &batch[first..] {
-                // The first error is the one to report; recovery knows the temporary names.
-                let _ = self.dirs[staged.dir].unlink(OsStr::new(&staged.name.to_string()));
-            }
-        };
         if let Err(error) = batch.iter().try_for_each(|(staged, _)| self.seal(staged)) {
-            discard_from(0);
+            batch.iter().for_each(|(staged, _)| self.drop_name(staged));
             return Err(fail(0, 0, error));
         }
-        let moved = self.move_all(&batch);
-        let (renamed, maybe) = match &moved {
-            Ok(()) => (batch.len(), 0),
-            Err((renamed, maybe, _)) => (*renamed, *maybe),
-        };
-        discard_from(renamed + maybe);
+        let (mut copied, mut renamed, mut failed) = (Vec::new(), 0, None);
+        for (staged, to) in &batch {
+            match self.move_to(staged, to) {
+                Ok(Moved::Renamed) => {}
+                Ok(Moved::Copied) => copied.push(staged),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+            renamed += 1;
+        }
+        let maybe = usize::from(failed.as_ref().is_some_and(|error| error.unknown));
+        let (touched, others) = batch.split_at(renamed + maybe);
+        others.iter().for_each(|(staged, _)| self.drop_name(staged));
         // Destinations before sources: a name may be in both places, never in neither.
-        let touched = &batch[..renamed + maybe];
         let destinations = touched.iter().map(|(_, to)| self.index(to.area()));
         let sources = touched.iter().map(|(staged, _)| staged.dir);
-        let synced = self.sync_dirs(destinations.chain(sources));
-        match (moved, synced) {
-            (Ok(()), Ok(())) => Ok(()),
+        let mut done = [false; 3];
+        let synced = self.sync_more_dirs(&mut done, destinations).and_then(|()| {
+            copied.iter().for_each(|staged| self.drop_name(staged));
+            self.sync_more_dirs(&mut done, sources)
+        });
+        match (failed, synced) {
+            (None, Ok(())) => Ok(()),
             (_, Err(error)) => Err(fail(0, renamed + maybe, error)),
-            (Err((_, _, error)), Ok(())) => Err(fail(renamed, maybe, error)),
+            (Some(error), Ok(())) => Err(fail(renamed, maybe, error.source)),
         }
     }
 
@@ -393,8 +432,14 @@ impl<D: Dir> Backend for FlatDir<D> {
             dir: from,
             len,
         };
-        self.move_to(&staged, to)?;
-        self.sync_dirs([target, from])
+        let moved = self.move_to(&staged, to).map_err(|error| error.source)?;
+        self.sync_dirs([target])?;
+        if moved == Moved::Copied {
+            self.dirs[from]
+                .unlink(OsStr::new(&name.to_string()))
+                .map_err(BackendError::io("remove", name))?;
+        }
+        self.sync_dirs((from != target).then_some(from))
     }
 
     fn remove(&self, names: &[FileName]) -> Result<(), BatchError> {
@@ -403,23 +448,21 @@ impl<D: Dir> Backend for FlatDir<D> {
         let mut failed = None;
         for name in names {
             if let Err(error) = self.unlink_everywhere(name, &mut touched) {
-                failed = Some(BackendError::io("remove", name)(error));
+                failed = Some(error);
                 break;
             }
             gone += 1;
         }
+        let maybe = usize::from(failed.as_ref().is_some_and(|error| error.unknown));
+        let fail = |done, unknown, source| BatchError {
+            done,
+            unknown,
+            source,
+        };
         match (self.sync_dirs(touched), failed) {
             (Ok(()), None) => Ok(()),
-            (Ok(()), Some(source)) => Err(BatchError {
-                done: gone,
-                unknown: 0,
-                source,
-            }),
-            (Err(source), _) => Err(BatchError {
-                done: 0,
-                unknown: gone,
-                source,
-            }),
+            (Ok(()), Some(error)) => Err(fail(gone, maybe, error.source)),
+            (Err(source), _) => Err(fail(0, gone + maybe, source)),
         }
     }
 
@@ -516,26 +559,31 @@ impl<F: DirFile> WriteAt for StagedFile<F> {
     }
 }
 
-/// Copies `len` bytes in pieces of 64 KiB, the size that large writes are fastest in.
-fn copy_bytes<F: DirFile>(from: &F, to: &F, len: u64) -> io::Result<()> {
-    struct Target<'a, F>(&'a F);
-    impl<F: DirFile> WriteAt for Target<'_, F> {
-        fn write_at(&mut self, buf: &[u8], offset: u64) -> io::Result<usize> {
-            self.0.write_at(buf, offset)
-        }
+/// How a file came to its final name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    Renamed,
+    /// The source is still there.
+    Copied,
+}
 
-        fn set_len(&mut self, len: u64) -> io::Result<()> {
-            self.0.set_len(len)
-        }
-    }
+/// A name that was not given or not taken away.
+struct MoveError {
+    /// It may have been all the same.
+    unknown: bool,
+    source: BackendError,
+}
+
+/// Copies in pieces of 64 KiB, the size that large writes are fastest in.
+fn copy_bytes<F: DirFile>(from: &StagedFile<F>, to: &mut StagedFile<F>) -> io::Result<()> {
     let mut buf = vec![0; 64 * 1024];
     let mut offset = 0;
-    while offset < len {
+    while offset < from.len {
         let read = read_full_at(from, &mut buf, offset)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        write_all_at(&mut Target(to), &buf[..read], offset)?;
+        write_all_at(to, &buf[..read], offset)?;
         offset += read as u64;
     }
     Ok(())

@@ -1,0 +1,155 @@
+//! What is left when a process ends: the files and directories of a simulated disk.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use flatbao_core::EntryKind;
+
+use crate::{
+    content::Content,
+    names::{NodeId, Tree},
+};
+
+/// Everything that outlives the process: the cache and the disk below it.
+#[derive(Clone, Default)]
+pub(crate) struct Machine {
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) tree: Tree,
+    pub(crate) locks: Locks,
+    pub(crate) roots: BTreeMap<String, NodeId>,
+    next_node: NodeId,
+    /// What stands for the time: it moves with every change of a file.
+    ticks: i128,
+}
+
+/// The files that are locked. A copy has none: locks belong to the process.
+#[derive(Default)]
+pub(crate) struct Locks(pub(crate) BTreeSet<NodeId>);
+
+impl Clone for Locks {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) enum Node {
+    File(FileNode),
+    Dir(DirNode),
+    Link(PathBuf),
+    Other,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct FileNode {
+    pub(crate) content: Content,
+    pub(crate) modified: i128,
+}
+
+#[derive(Clone)]
+pub(crate) struct DirNode {
+    pub(crate) fs: usize,
+    pub(crate) label: Arc<str>,
+    /// None for the root of a file system.
+    pub(crate) parent: Option<NodeId>,
+}
+
+impl Node {
+    pub(crate) const fn kind(&self) -> EntryKind {
+        match self {
+            Self::File(_) => EntryKind::File,
+            Self::Dir(_) => EntryKind::Directory,
+            Self::Link(_) => EntryKind::Link,
+            Self::Other => EntryKind::Other,
+        }
+    }
+}
+
+impl Machine {
+    pub(crate) fn add(&mut self, node: Node) -> NodeId {
+        let id = self.next_node;
+        self.next_node += 1;
+        self.nodes.insert(id, node);
+        id
+    }
+
+    /// Nodes are never taken away while a process runs, so that a handle always finds its own.
+    pub(crate) fn file(&mut self, id: NodeId) -> io::Result<&mut FileNode> {
+        match self.nodes.get_mut(&id) {
+            Some(Node::File(file)) => Ok(file),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(crate) fn dir(&self, id: NodeId) -> io::Result<&DirNode> {
+        match self.nodes.get(&id) {
+            Some(Node::Dir(dir)) => Ok(dir),
+            Some(_) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(crate) fn kind(&self, id: NodeId) -> EntryKind {
+        self.nodes.get(&id).map_or(EntryKind::Other, Node::kind)
+    }
+
+    /// Changes a file, and its time with it.
+    pub(crate) fn edit(
+        &mut self,
+        id: NodeId,
+        edit: impl FnOnce(&mut Content) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.ticks += 1;
+        let now = self.ticks;
+        let file = self.file(id)?;
+        edit(&mut file.content)?;
+        file.modified = now;
+        Ok(())
+    }
+
+    pub(crate) fn fail_sync(&mut self, id: NodeId) {
+        match self.nodes.get_mut(&id) {
+            Some(Node::File(file)) => file.content.fail_sync(),
+            _ => self.tree.fail_sync(id),
+        }
+    }
+
+    /// The machine after a power loss in which the caches of these file systems happen to have been
+    /// written out, with what a name still leads to.
+    pub(crate) fn image(&self, keeps: impl Fn(&str) -> bool) -> Self {
+        let mut kept_fs = vec![false; self.roots.len()];
+        for (name, node) in &self.roots {
+            if let Ok(root) = self.dir(*node) {
+                kept_fs[root.fs] = keeps(name);
+            }
+        }
+        let keeps_dir = |dir| self.dir(dir).is_ok_and(|dir| kept_fs[dir.fs]);
+        let tree = self.tree.image(keeps_dir);
+        let mut nodes = BTreeMap::new();
+        for (dir, names) in tree.dirs() {
+            for id in names.values().chain(self.roots.values()) {
+                let node = match self.nodes.get(id) {
+                    Some(Node::File(file)) => Node::File(FileNode {
+                        content: file.content.image(keeps_dir(dir)),
+                        modified: file.modified,
+                    }),
+                    Some(other) => other.clone(),
+                    None => continue,
+                };
+                nodes.insert(*id, node);
+            }
+        }
+        Self {
+            nodes,
+            tree,
+            roots: self.roots.clone(),
+            next_node: self.next_node,
+            ticks: self.ticks,
+            locks: Locks::default(),
+        }
+    }
+}

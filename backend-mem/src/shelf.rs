@@ -1,0 +1,114 @@
+//! What a [`MemBackend`](crate::MemBackend) and its copies share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    io,
+    sync::Arc,
+};
+
+use flatbao_core::{BackendError, EntryKind, FileName};
+
+use crate::object::{MemStaged, Scratch};
+
+/// The content of a store, under one lock.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    pub(crate) entries: BTreeMap<FileName, Entry>,
+    pub(crate) foreign: BTreeMap<OsString, Result<Arc<Vec<u8>>, EntryKind>>,
+    /// Files outside the store, by their path.
+    pub(crate) external: BTreeMap<String, Arc<Scratch>>,
+    /// Directories that external paths may lead into; the empty one is the root.
+    pub(crate) granted: BTreeSet<String>,
+    pub(crate) locked: bool,
+    /// Tells files apart in stamps.
+    next_id: u64,
+}
+
+/// What a name of the store means.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// Under a temporary or partial name: it still changes.
+    Staged(Arc<Scratch>),
+    /// Never changes again.
+    Published {
+        bytes: Arc<Vec<u8>>,
+        id: u64,
+    },
+    NotAFile(EntryKind),
+}
+
+impl Shelf {
+    pub(crate) fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(crate) fn entry(&mut self, name: &FileName, bytes: Vec<u8>) -> Entry {
+        let id = self.id();
+        match is_staging(name) {
+            true => Entry::Staged(Scratch::new(id, bytes)),
+            false => Entry::Published {
+                bytes: Arc::new(bytes),
+                id,
+            },
+        }
+    }
+
+    /// Whether the name still means the file that was staged.
+    pub(crate) fn holds(&self, staged: &MemStaged) -> bool {
+        matches!(self.entries.get(&staged.name), Some(Entry::Staged(s)) if Arc::ptr_eq(s, &staged.scratch))
+    }
+
+    pub(crate) fn discard(&mut self, staged: &MemStaged) {
+        if self.holds(staged) {
+            self.entries.remove(&staged.name);
+        }
+    }
+
+    pub(crate) fn publish_one(
+        &mut self,
+        staged: MemStaged,
+        to: FileName,
+    ) -> Result<(), BackendError> {
+        if !self.holds(&staged) {
+            return Err(BackendError::Missing { name: staged.name });
+        }
+        if let Some(Entry::NotAFile(EntryKind::Directory)) = self.entries.get(&to) {
+            self.discard(&staged);
+            return Err(BackendError::io("publish", to)(
+                io::ErrorKind::IsADirectory.into(),
+            ));
+        }
+        self.entries.remove(&staged.name);
+        let bytes = staged.into_bytes();
+        let entry = self.entry(&to, bytes);
+        self.entries.insert(to, entry);
+        Ok(())
+    }
+}
+
+/// Whether files under this name still change.
+pub(crate) fn is_staging(name: &FileName) -> bool {
+    name.is_ephemeral()
+        || matches!(
+            name,
+            FileName::PartialData(..) | FileName::PartialOutboard(..)
+        )
+}
+
+pub(crate) fn staging(name: &FileName) -> Result<(), BackendError> {
+    match is_staging(name) {
+        true => Ok(()),
+        false => Err(BackendError::io("stage", name)(
+            io::ErrorKind::InvalidInput.into(),
+        )),
+    }
+}
+
+pub(crate) fn not_a_file(name: &FileName, kind: EntryKind) -> BackendError {
+    BackendError::NotAFile {
+        name: name.to_string(),
+        kind,
+    }
+}
