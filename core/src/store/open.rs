@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use crate::{
     Backend, BackendError, EntryKind, Env, Error, FileName, Hash, ListedName, NotWritable, Result,
     TagDamage, TagFile, TagMap, WriteAt,
-    flat::is_removable,
     index::{Entry, Index},
     io::{read_capped, write_all_at},
     kernel::{Kernel, KnownTags, Tags, chain},
@@ -238,7 +237,7 @@ impl Listing {
             {
                 return;
             }
-            ListedName::Typed(name) if name.is_ephemeral() && is_removable(kind) => {
+            ListedName::Typed(name) if name.is_ephemeral() && kind == EntryKind::File => {
                 self.leftovers.push(name.clone());
                 return;
             }

@@ -3,10 +3,15 @@
 use std::{ffi::OsStr, io, path::Path};
 
 use crate::{
-    Access, Area, Backend, BackendError, BatchError, Dir, DirFile, EntryKind, ExternalPath,
-    FileName, Listed, ListedName, Opened, ReadAt, Stamp, WriteAt, io::read_full_at,
-    io::write_all_at,
+    Access, Area, Backend, BackendError, BatchError, Dir, DirFile, ExternalPath, FileName, Listed,
+    ListedName, Opened, PathError, ReadAt, Stamp,
 };
+
+mod moves;
+mod staged;
+
+use moves::Moved;
+pub use staged::StagedFile;
 
 /// How much a returned `Ok` promises.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,7 +89,7 @@ impl<D: Dir> FlatDir<D> {
     ///
     /// # Errors
     /// When `prefix` is not absolute and canonical; `/` is.
-    pub fn grant_external(&mut self, prefix: &str, dir: D) -> Result<(), crate::PathError> {
+    pub fn grant_external(&mut self, prefix: &str, dir: D) -> Result<(), PathError> {
         let prefix = match prefix {
             "/" => String::new(),
             other => ExternalPath::prefix(other)?,
@@ -111,183 +116,6 @@ impl<D: Dir> FlatDir<D> {
         FileName::parse(name).filter(|typed| {
             typed.is_ephemeral() || *typed == FileName::Lock || self.index(typed.area()) == index
         })
-    }
-
-    fn sync_file(&self, file: &D::File, what: &FileName) -> Result<(), BackendError> {
-        match self.durability {
-            Durability::Atomic => Ok(()),
-            Durability::Durable => file.sync().map_err(|source| BackendError::Sync {
-                what: what.to_string(),
-                source,
-            }),
-        }
-    }
-
-    /// Makes the names in these directories durable, in this order, each directory once.
-    fn sync_dirs(&self, indices: impl IntoIterator<Item = usize>) -> Result<(), BackendError> {
-        self.sync_more_dirs(&mut [false; 3], indices)
-    }
-
-    /// As [`sync_dirs`](Self::sync_dirs), but for those that are `synced` already.
-    fn sync_more_dirs(
-        &self,
-        synced: &mut [bool; 3],
-        indices: impl IntoIterator<Item = usize>,
-    ) -> Result<(), BackendError> {
-        if self.durability == Durability::Atomic {
-            return Ok(());
-        }
-        for index in indices {
-            if !std::mem::replace(&mut synced[index], true) {
-                self.dirs[index]
-                    .sync()
-                    .map_err(|source| BackendError::Sync {
-                        what: "the store directory".into(),
-                        source,
-                    })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn open_in(
-        &self,
-        index: usize,
-        name: &FileName,
-        access: Access,
-    ) -> Result<Option<D::File>, BackendError> {
-        let text = name.to_string();
-        let opened = self.dirs[index]
-            .open(OsStr::new(&text), access)
-            .map_err(BackendError::io("open", &text))?;
-        match opened {
-            Opened::File(file) => Ok(Some(file)),
-            Opened::Missing => Ok(None),
-            Opened::NotAFile(kind) => Err(BackendError::NotAFile { name: text, kind }),
-        }
-    }
-
-    /// Checks that a staged file has the length that was written to it, and makes its content durable.
-    fn seal(&self, staged: &StagedFile<D::File>) -> Result<(), BackendError> {
-        let found = staged
-            .file
-            .size()
-            .map_err(BackendError::io("measure", &staged.name))?;
-        if found != staged.len {
-            return Err(BackendError::Length {
-                name: staged.name.to_string(),
-                expected: staged.len,
-                found,
-            });
-        }
-        self.sync_file(&staged.file, &staged.name)
-    }
-
-    fn stage_in(&self, dir: usize, name: &FileName) -> Result<StagedFile<D::File>, BackendError> {
-        let text = name.to_string();
-        match self.dirs[dir].create_new(OsStr::new(&text)) {
-            Ok(file) => Ok(StagedFile {
-                file,
-                name: name.clone(),
-                dir,
-                len: 0,
-            }),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                Err(BackendError::Exists { name: name.clone() })
-            }
-            Err(e) => Err(BackendError::io("create", text)(e)),
-        }
-    }
-
-    /// Renames; or, where the areas are on different file systems, copies, and leaves the source where it
-    /// is until the copy's name is durable.
-    fn move_to(&self, staged: &StagedFile<D::File>, to: &FileName) -> Result<Moved, MoveError> {
-        match self.try_rename(staged, to) {
-            Ok(()) => Ok(Moved::Renamed),
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-                self.copy_across(staged, to).map(|()| Moved::Copied)
-            }
-            Err(e) => Err(self.not_renamed(staged, to, e)),
-        }
-    }
-
-    /// The bytes are durable at the destination before their final name appears there.
-    fn copy_across(&self, staged: &StagedFile<D::File>, to: &FileName) -> Result<(), MoveError> {
-        let nothing_done = |source| MoveError {
-            unknown: false,
-            source,
-        };
-        let temp = FileName::Temp(staged.uuid());
-        let mut copy = self
-            .stage_in(self.index(to.area()), &temp)
-            .map_err(nothing_done)?;
-        let copied = copy_bytes(staged, &mut copy)
-            .map_err(BackendError::io("copy across file systems to", to))
-            .and_then(|()| self.seal(&copy))
-            .map_err(nothing_done)
-            .and_then(|()| {
-                let renamed = self.try_rename(&copy, to);
-                renamed.map_err(|e| self.not_renamed(&copy, to, e))
-            });
-        if copied.is_err() {
-            self.drop_name(&copy);
-        }
-        copied
-    }
-
-    fn try_rename(&self, staged: &StagedFile<D::File>, to: &FileName) -> io::Result<()> {
-        let (from, text) = (staged.name.to_string(), to.to_string());
-        self.dirs[staged.dir].rename(OsStr::new(&from), self.dir(to.area()), OsStr::new(&text))
-    }
-
-    fn not_renamed(
-        &self,
-        staged: &StagedFile<D::File>,
-        to: &FileName,
-        error: io::Error,
-    ) -> MoveError {
-        let from = staged.name.to_string();
-        let found = self.dirs[staged.dir].open(OsStr::new(&from), Access::Read);
-        MoveError {
-            // As long as it has its old name, it was not given the new one.
-            unknown: !matches!(found, Ok(Opened::File(_))),
-            source: BackendError::io("publish", to)(error),
-        }
-    }
-
-    /// Takes the name of a staged file away, if that can be. It means nothing to anybody: recovery removes
-    /// ephemeral ones, and complete beats partial.
-    fn drop_name(&self, staged: &StagedFile<D::File>) {
-        let _ = self.dirs[staged.dir].unlink(OsStr::new(&staged.name.to_string()));
-    }
-
-    fn unlink_everywhere(
-        &self,
-        name: &FileName,
-        touched: &mut Vec<usize>,
-    ) -> Result<(), MoveError> {
-        let text = name.to_string();
-        let text = OsStr::new(&text);
-        let mut unlinked = false;
-        for (index, dir) in self.dirs.iter().enumerate() {
-            if !name.is_ephemeral() && index != self.index(name.area()) {
-                continue;
-            }
-            // Also when it is gone: a process that died may not have made that durable.
-            touched.push(index);
-            match dir.unlink(text) {
-                Ok(()) => unlinked = true,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => {
-                    let gone = matches!(dir.open(text, Access::Read), Ok(Opened::Missing) | Err(_));
-                    return Err(MoveError {
-                        unknown: unlinked || gone,
-                        source: BackendError::io("remove", name)(e),
-                    });
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The grant for a path: the one with the longest prefix, and the path below it.
@@ -500,96 +328,4 @@ impl<D: Dir> Backend for FlatDir<D> {
     fn stamp(&self, object: &Self::Object) -> io::Result<Stamp> {
         object.stamp()
     }
-}
-
-/// A file under a temporary or partial name.
-#[derive(Debug)]
-pub struct StagedFile<F> {
-    file: F,
-    name: FileName,
-    /// Which of the directories it is in.
-    dir: usize,
-    /// The length that it must have when it is published.
-    len: u64,
-}
-
-impl<F> StagedFile<F> {
-    /// The uuid in the name, for a temporary name at the destination of a copy. Every name that is ever
-    /// moved has one on one side.
-    fn uuid(&self) -> crate::Uuid {
-        match &self.name {
-            FileName::Temp(uuid)
-            | FileName::TagsTemp(uuid)
-            | FileName::PathsTemp(_, uuid)
-            | FileName::PartialData(_, uuid)
-            | FileName::PartialOutboard(_, uuid) => *uuid,
-            // A published file on its way back to a partial name: its hash is as unique as a uuid.
-            other => {
-                let mut bytes = [0; 16];
-                if let Some(hash) = other.hash() {
-                    bytes.copy_from_slice(&hash.as_bytes()[..16]);
-                }
-                crate::Uuid::from_bytes(bytes)
-            }
-        }
-    }
-}
-
-impl<F: DirFile> ReadAt for StagedFile<F> {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buf, offset)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        self.file.size()
-    }
-}
-
-impl<F: DirFile> WriteAt for StagedFile<F> {
-    fn write_at(&mut self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        let written = self.file.write_at(buf, offset)?;
-        self.len = self.len.max(offset + written as u64);
-        Ok(written)
-    }
-
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)?;
-        self.len = len;
-        Ok(())
-    }
-}
-
-/// How a file came to its final name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moved {
-    Renamed,
-    /// The source is still there.
-    Copied,
-}
-
-/// A name that was not given or not taken away.
-struct MoveError {
-    /// It may have been all the same.
-    unknown: bool,
-    source: BackendError,
-}
-
-/// Copies in pieces of 64 KiB, the size that large writes are fastest in.
-fn copy_bytes<F: DirFile>(from: &StagedFile<F>, to: &mut StagedFile<F>) -> io::Result<()> {
-    let mut buf = vec![0; 64 * 1024];
-    let mut offset = 0;
-    while offset < from.len {
-        let read = read_full_at(from, &mut buf, offset)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        write_all_at(to, &buf[..read], offset)?;
-        offset += read as u64;
-    }
-    Ok(())
-}
-
-/// Whether an entry of this kind may be removed by recovery when its name is ephemeral.
-pub(crate) const fn is_removable(kind: EntryKind) -> bool {
-    matches!(kind, EntryKind::File)
 }
