@@ -90,7 +90,8 @@ pub trait Backend {
     /// [`BackendError::Missing`], or [`BackendError::Sync`].
     fn ensure_durable(&self, names: &[FileName]) -> Result<(), BackendError>;
 
-    /// Takes a published file back to a partial name.
+    /// Takes a published file back to a partial name. An object that was opened before may show what is
+    /// written to it afterwards.
     ///
     /// # Errors
     /// [`BackendError::Missing`]; [`BackendError::Exists`] when `to` is taken.

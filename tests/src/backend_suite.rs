@@ -73,7 +73,7 @@ pub trait BackendHarness: Sized {
 
 /// Expands to one `#[test]` for each promise, in a module of this name, on this [`BackendHarness`].
 ///
-/// ```ignore
+/// ```text
 /// flatbao_tests::backend_conformance!(my_backend, MyHarness);
 /// ```
 #[macro_export]

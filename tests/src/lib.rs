@@ -8,3 +8,8 @@
 
 pub mod backend_suite;
 pub mod dir_suite;
+
+/// The programs of the README run as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
