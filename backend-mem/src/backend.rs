@@ -197,7 +197,7 @@ impl Backend for MemBackend {
         let mut done = 0;
         while let Some((staged, to)) = batch.next() {
             if let Err(source) = shelf.publish_one(staged, to) {
-                batch.for_each(|(staged, _)| shelf.discard(&staged));
+                batch.for_each(|(staged, _)| shelf.abandon(&staged));
                 return Err(BatchError {
                     done,
                     unknown: 0,

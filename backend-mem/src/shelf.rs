@@ -66,6 +66,13 @@ impl Shelf {
         }
     }
 
+    /// Discards what was not published. A partial file stays.
+    pub(crate) fn abandon(&mut self, staged: &MemStaged) {
+        if staged.name.is_ephemeral() {
+            self.discard(staged);
+        }
+    }
+
     pub(crate) fn publish_one(
         &mut self,
         staged: MemStaged,
@@ -75,7 +82,7 @@ impl Shelf {
             return Err(BackendError::Missing { name: staged.name });
         }
         if let Some(Entry::NotAFile(EntryKind::Directory)) = self.entries.get(&to) {
-            self.discard(&staged);
+            self.abandon(&staged);
             return Err(BackendError::io("publish", to)(
                 io::ErrorKind::IsADirectory.into(),
             ));

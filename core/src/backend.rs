@@ -80,7 +80,8 @@ pub trait Backend {
     /// durable before any final name points to them; names are durable on `Ok`.
     ///
     /// # Errors
-    /// [`BatchError`] says how many are done and how many are unknown; the others are discarded.
+    /// [`BatchError`] says how many are done and how many are unknown. Of the others, those with ephemeral
+    /// names are discarded and partial files stay.
     fn publish(&self, batch: Vec<(Self::Staged, FileName)>) -> Result<(), BatchError>;
 
     /// Makes files durable that this opening did not publish itself: a process that died may have

@@ -176,7 +176,7 @@ impl<B: Backend> Inner<B> {
             rebuilt: OnceLock::new(),
         };
         let mut usable = None;
-        for claim in 0..3 {
+        for claim in 0.. {
             if claim > 0 {
                 // Not one byte of the prefix is hashed: the length of the data is as good a claim.
                 let Some(home) = homes.get(self, claim - 1, &mut None) else {
@@ -194,12 +194,16 @@ impl<B: Backend> Inner<B> {
             usable.get_or_insert(tree.size);
             let value = values[in_page(last)];
             if self
-                .read_group(hash, homes, tree.size, last, &value)
+                .read_group(hash, homes, tree.size, false, last, &value)
                 .is_ok()
             {
                 tree.is_proven = true;
                 return Ok(Some(tree));
             }
+        }
+        let mut failed = None;
+        if usable.is_some() && homes.get(self, 0, &mut failed).is_none() {
+            return Err(homes.failure(failed));
         }
         Ok(usable.map(|size| Tree { size, ..tree }))
     }
@@ -211,7 +215,9 @@ impl<B: Backend> Inner<B> {
         tree: &Tree<B::Object>,
         page: u64,
     ) -> Result<Arc<[Cv]>> {
-        if let Some(values) = locked(&self.pages).get(&(hash, page)) {
+        // Under an unproved size an outboard may have a shape that is not the blob's: nothing of it is shared.
+        let is_proven = tree.is_proven();
+        if is_proven && let Some(values) = locked(&self.pages).get(&(hash, page)) {
             return Ok(Arc::clone(values));
         }
         let values = self
@@ -227,16 +233,22 @@ impl<B: Backend> Inner<B> {
                 let damage = Damage::Outboard { offset };
                 Error::Corrupt { hash, damage }
             })?;
-        locked(&self.pages).put((hash, page), Arc::clone(&values));
+        if is_proven {
+            locked(&self.pages).put((hash, page), Arc::clone(&values));
+        }
         Ok(values)
     }
 
     /// One group, verified.
     pub(crate) fn group(&self, hash: Hash, tree: &Tree<B::Object>, group: u64) -> Result<Vec<u8>> {
         let values = self.values(hash, tree, group / PAGE_GROUPS)?;
+        // Once: another thread's rebuild may correct it at any time.
+        let (size, is_proven) = (tree.size(), tree.is_proven());
         match values.get(in_page(group)) {
-            Some(value) => self.read_group(hash, &tree.homes, tree.size(), group, value),
-            None => {
+            Some(value) if group < groups(size) => {
+                self.read_group(hash, &tree.homes, size, is_proven, group, value)
+            }
+            _ => {
                 // The claimed size was wrong, and with it the number of groups.
                 let offset = group * GROUP;
                 let damage = Damage::Outboard { offset };
@@ -285,6 +297,10 @@ impl<B: Backend> Inner<B> {
     ) -> Option<Arc<[Cv]>> {
         let first = page * PAGE_GROUPS;
         let last = (first + PAGE_GROUPS).min(groups(rebuilt.size));
+        if first >= last {
+            // The claimed size had more pages than the blob has.
+            return None;
+        }
         let mut index = 0;
         let mut buf = vec![0; GROUP_LEN];
         'homes: while let Some(home) = tree.homes.get(self, index, &mut None) {
@@ -317,6 +333,7 @@ impl<B: Backend> Inner<B> {
         hash: Hash,
         homes: &Homes<B::Object>,
         size: u64,
+        is_proven: bool,
         group: u64,
         value: &Cv,
     ) -> Result<Vec<u8>> {
@@ -324,6 +341,7 @@ impl<B: Backend> Inner<B> {
         let mut bytes = vec![0; len_of(&range)];
         let mut index = 0;
         let mut failed = None;
+        let mut damaged = None;
         while let Some(home) = homes.get(self, index, &mut failed) {
             index += 1;
             match read_full_at(&home.object, &mut bytes, range.start) {
@@ -333,7 +351,12 @@ impl<B: Backend> Inner<B> {
                 Ok(_) => {
                     let (offset, home) = (range.start, home.name.clone());
                     let damage = Damage::Group { offset, home };
-                    failed = Some(Error::Corrupt { hash, damage });
+                    let error = Error::Corrupt { hash, damage };
+                    if is_proven {
+                        // Also when the next home has it right: this one counts as proved no more.
+                        self.note_damage(hash, &error);
+                    }
+                    damaged = Some(error);
                 }
                 Err(e) => {
                     failed = Some(Error::Unreadable {
@@ -343,7 +366,8 @@ impl<B: Backend> Inner<B> {
                 }
             }
         }
-        Err(homes.failure(failed))
+        // That bytes are wrong says more than that another home does not open.
+        Err(damaged.unwrap_or_else(|| homes.failure(failed)))
     }
 }
 

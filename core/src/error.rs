@@ -50,8 +50,8 @@ pub enum Error {
     /// The source of an import failed.
     #[error("cannot read what is to be imported")]
     Source(#[source] io::Error),
-    /// The source of an import has more bytes than were allowed.
-    #[error("the import has more than {cap} bytes")]
+    /// There are more bytes than are allowed, in the source of an import or in a blob.
+    #[error("there are more than {cap} bytes, which is the most allowed")]
     TooLarge {
         /// The most bytes allowed.
         cap: u64,
@@ -110,7 +110,7 @@ pub enum Error {
         source: CollectionError,
     },
     /// Nothing was collected, since not everything that lives could be told.
-    #[error("nothing was collected: {root} must be a readable hash sequence")]
+    #[error("nothing was deleted: {root} must be a readable hash sequence")]
     Root {
         /// The root, a tag or a temporary tag, as text.
         root: String,
@@ -134,6 +134,9 @@ pub enum Error {
     /// The back end failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// A publication of this batch of imports failed before.
+    #[error("an earlier part of this batch could not be published: import it again")]
+    BatchFailed,
     /// The back end did a part of a batch.
     #[error(transparent)]
     Batch(#[from] BatchError),
@@ -226,6 +229,7 @@ impl Error {
             Self::InUse { .. } => "in_use",
             Self::NotLocked => "not_locked",
             Self::Cancelled => "cancelled",
+            Self::BatchFailed => "batch_failed",
             Self::Backend(BackendError::Busy) => "busy",
             Self::Backend(_) | Self::Batch(_) | Self::Entropy(_) => "io",
             Self::NoFreeName => "no_free_name",
@@ -247,6 +251,9 @@ impl Error {
                 source: BackendError::NotAFile { .. },
                 ..
             } => "move that entry out of the store's directory, then import the content again",
+            Self::Unreadable { .. } => {
+                "bring the file back to where it was, or import the same content again"
+            }
             Self::Incomplete(_) => "import or receive the rest of it",
             Self::NotWritable(NotWritable::ReadOnly) => "open the store for writing",
             Self::NotWritable(NotWritable::TagsDamaged(_)) => {

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex};
 
 use crate::{
-    Backend, BackendError, Error, ExternalPath, FileName, Hash, PathSet, ReadAt, Result,
+    Backend, BackendError, Error, ExternalPath, FileName, Hash, PathSet, PathsError, ReadAt,
+    Result,
     index::Entry,
     io::read_capped,
     limits::MAX_PATHS_FILE,
@@ -104,6 +105,12 @@ impl<O: ReadAt> Homes<O> {
         failed: &mut Option<Error>,
     ) -> Result<Vec<Slot<O>>> {
         let paths = inner.read_paths(self.hash)?.unwrap_or_default();
+        if paths.is_empty() {
+            return Err(Error::Paths {
+                file: FileName::Paths(self.hash),
+                source: PathsError::Empty,
+            });
+        }
         let mut listed = Vec::new();
         for (path, parsed) in paths.iter() {
             match parsed {

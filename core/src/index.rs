@@ -240,7 +240,7 @@ impl Index {
         })
     }
 
-    /// How many blobs there are, and how many of them only in part.
+    /// All hashes, of complete and partial blobs alike.
     pub(crate) fn all_hashes(&self) -> impl Iterator<Item = Hash> {
         self.from(Hash::from_bytes([0; 32])..)
     }

@@ -118,6 +118,17 @@ impl Kernel {
         }
     }
 
+    /// Waits until none of these blobs is being removed.
+    pub(crate) fn await_deletions(&self, hashes: &[Hash]) {
+        let mut state = self.state();
+        while hashes.iter().any(|hash| state.deleting.contains(hash)) {
+            state = self
+                .deleted
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     fn release(&self, value: HashAndFormat) {
         let mut state = self.state();
         if let Some(count) = state.leases.get_mut(&value) {

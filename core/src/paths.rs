@@ -108,6 +108,9 @@ pub enum PathsError {
     /// The bytes are no list of paths, or are followed by something that is no trailer of theirs.
     #[error("the list of external paths is damaged")]
     Damaged,
+    /// There is no path in it.
+    #[error("the list of external paths is empty")]
+    Empty,
     /// The new list would not fit into a file.
     #[error("the list of external paths would have more than {MAX_PATHS_FILE} bytes")]
     TooLarge,

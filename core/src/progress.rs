@@ -49,7 +49,8 @@ pub enum Progress {
 /// Is told of every step, and may answer [`ControlFlow::Break`] to stop the work. Stopped work leaves no
 /// trace but what it had completed, and returns [`Error::Cancelled`](crate::Error::Cancelled).
 ///
-/// A callback is never called under a lock, so that it may use the store.
+/// A callback is never called under a lock, so that it may use the store; while a store is being opened there
+/// is none yet, and its back end must be left alone.
 pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 /// The callback of the plain calls: never stops.

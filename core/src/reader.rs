@@ -6,13 +6,13 @@ use std::{
 };
 
 use crate::{
-    Backend, Error, Hash, ReadAt, Result,
+    Backend, Damage, Error, Hash, ReadAt, Result,
     content::{Content, Tree},
     index::Entry,
     io::read_full_at,
     progress::{Watch, unwatched},
     store::{Inner, Store, locked},
-    tree::{GROUP, GROUP_LEN, PAGE_GROUPS, group_cv, group_range},
+    tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, group_cv, group_range},
 };
 
 /// Reads a blob: `Read`, `Seek` and [`ReadAt`].
@@ -20,6 +20,8 @@ use crate::{
 /// Every byte is verified against the blob's hash on its way. When a home of the data is damaged the next
 /// one is tried, group by group; when none has the right bytes, the read fails and hands out nothing. The
 /// length is exposed only when the last group has been verified, since nothing else proves it.
+///
+/// A reader is a handle of its opening, like the store itself: the lock is held while one lives.
 pub struct BlobReader<B: Backend> {
     inner: Arc<Inner<B>>,
     hash: Hash,
@@ -113,13 +115,19 @@ impl<B: Backend> BlobReader<B> {
         if buf.is_empty() {
             return Ok(0);
         }
-        if offset >= tree.size() && offset >= self.proven_size()? {
+        let size = tree.size();
+        if offset >= size && offset >= self.proven_size()? {
             return Ok(0);
         }
         let (group, skip) = (offset / GROUP, offset % GROUP);
-        let whole = whole_groups(group, buf.len(), tree.size());
+        let whole = whole_groups(group, buf.len(), size);
         if skip == 0 && whole > 0 {
-            return self.noted(self.read_groups(tree, group, whole, buf));
+            let values = self.noted(self.inner.values(self.hash, tree, group / PAGE_GROUPS))?;
+            if tree.size() != size {
+                // A rebuild has corrected the size, which happens once.
+                return self.read_verified(buf, offset);
+            }
+            return self.noted(self.read_groups(tree, &values, size, group, whole, buf));
         }
         // Less than a group, and so a length in memory.
         let skip = usize::try_from(skip).unwrap_or(GROUP_LEN);
@@ -144,13 +152,14 @@ impl<B: Backend> BlobReader<B> {
     fn read_groups(
         &self,
         tree: &Tree<B::Object>,
+        values: &[Cv],
+        size: u64,
         first: u64,
         count: usize,
         buf: &mut [u8],
     ) -> Result<usize> {
-        let values = self.inner.values(self.hash, tree, first / PAGE_GROUPS)?;
-        let start = group_range(first, tree.size()).start;
-        let end = group_range(first + count as u64 - 1, tree.size()).end;
+        let start = group_range(first, size).start;
+        let end = group_range(first + count as u64 - 1, size).end;
         let len = usize::try_from(end - start).unwrap_or(buf.len());
         let buf = &mut buf[..len];
         let read = match tree.homes.get(&self.inner, 0, &mut None) {
@@ -169,6 +178,11 @@ impl<B: Backend> BlobReader<B> {
                         buf[good..].fill(0);
                         return match outcome {
                             Err(error) if good == 0 => Err(error),
+                            // Nothing would mean the end.
+                            Ok(_) if good == 0 => Err(Error::Corrupt {
+                                hash: self.hash,
+                                damage: Damage::Outboard { offset: start },
+                            }),
                             _ => Ok(good),
                         };
                     }
@@ -221,7 +235,7 @@ impl<B: Backend> Inner<B> {
     }
 
     /// Remembers that a blob is damaged, for listings, and so that nothing takes it for proved.
-    fn note_damage(&self, hash: Hash, error: &Error) {
+    pub(crate) fn note_damage(&self, hash: Hash, error: &Error) {
         if let Error::Corrupt { .. } | Error::Paths { .. } = error {
             let mut state = self.kernel.state();
             state.index.update(hash, |entry| {

@@ -108,6 +108,7 @@ macro_rules! backend_conformance {
                 an_empty_batch_publishes
                 two_hundred_files_publish_at_once
                 a_batch_that_fails_says_how_far_it_came
+                a_batch_that_fails_keeps_partial_files
                 ensuring_durability_wants_the_files
                 demoting_takes_the_file_back
                 demoting_a_missing_file_says_so
@@ -618,6 +619,25 @@ pub fn a_batch_that_fails_says_how_far_it_came<H: BackendHarness>() {
     let mut names = own_names(&backend);
     names.retain(|name| !matches!(name, FileName::Data(_)));
     assert_eq!(names, [], "what was staged is discarded");
+}
+
+/// When a batch fails, what had an ephemeral name is discarded, and partial files stay: they may be all there
+/// is of their blobs.
+pub fn a_batch_that_fails_keeps_partial_files<H: BackendHarness>() {
+    let harness = H::fresh();
+    let backend = harness.open();
+    if !harness.plant(OsStr::new(&data(1).to_string()), EntryKind::Directory) {
+        return;
+    }
+    let partial = FileName::PartialData(hash(1), uuid(1));
+    let mut first = backend.stage_new(&partial).unwrap();
+    write_all_at(&mut first, b"all there is", 0).unwrap();
+    let batch = vec![(first, data(1)), (staged(&backend, 2, b"two"), data(2))];
+    let error = publish(&backend, batch).unwrap_err();
+    assert_eq!((error.done, error.unknown), (0, 0));
+    assert_holds(&backend, &partial, b"all there is");
+    assert!(backend.open(&data(2)).unwrap().is_none());
+    assert!(backend.open(&temp(2)).unwrap().is_none());
 }
 
 /// Files that are there can be made durable, as often as one likes; one that is not is `Missing`.

@@ -201,7 +201,7 @@ impl<D: Dir> Backend for FlatDir<D> {
             source,
         };
         if let Err(error) = batch.iter().try_for_each(|(staged, _)| self.seal(staged)) {
-            batch.iter().for_each(|(staged, _)| self.drop_name(staged));
+            batch.iter().for_each(|(staged, _)| self.abandon(staged));
             return Err(fail(0, 0, error));
         }
         let (mut copied, mut renamed, mut failed) = (Vec::new(), 0, None);
@@ -218,7 +218,7 @@ impl<D: Dir> Backend for FlatDir<D> {
         }
         let maybe = usize::from(failed.as_ref().is_some_and(|error| error.unknown));
         let (touched, others) = batch.split_at(renamed + maybe);
-        others.iter().for_each(|(staged, _)| self.drop_name(staged));
+        others.iter().for_each(|(staged, _)| self.abandon(staged));
         // Destinations before sources: a name may be in both places, never in neither.
         let destinations = touched.iter().map(|(_, to)| self.index(to.area()));
         let sources = touched.iter().map(|(staged, _)| staged.dir);

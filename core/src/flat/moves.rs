@@ -176,8 +176,15 @@ impl<D: Dir> FlatDir<D> {
         }
     }
 
-    /// Takes the name of a staged file away, if that can be. It means nothing to anybody: recovery removes
-    /// ephemeral ones, and complete beats partial.
+    /// Discards what was not published. A partial file stays: it may be all there is of its blob.
+    pub(super) fn abandon(&self, staged: &StagedFile<D::File>) {
+        if staged.name.is_ephemeral() {
+            self.drop_name(staged);
+        }
+    }
+
+    /// Takes the name of a staged file away, if that can be. Nobody needs it: it is ephemeral, or its bytes
+    /// have a final name.
     pub(super) fn drop_name(&self, staged: &StagedFile<D::File>) {
         let _ = self.dirs[staged.dir].unlink(OsStr::new(&staged.name.to_string()));
     }

@@ -1,13 +1,13 @@
 //! Batches of imports: stage and hash each, then publish all of them, outboards before data.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map},
     io::{self, Read},
 };
 
 use crate::{
-    Backend, BackendError, BlobFormat, Error, ExternalPath, FileName, Hash, HashAndFormat, PathSet,
-    Result,
+    Backend, BackendError, BlobFormat, Collection, Error, ExternalPath, FileName, Hash,
+    HashAndFormat, PathSet, ReadAt, Result,
     index::Entry,
     io::{read_full_at, write_all_at},
     kernel::TempTag,
@@ -26,6 +26,8 @@ pub struct Batch<'a, B: Backend> {
     inner: &'a Inner<B>,
     pending: Vec<Pending<'a, B>>,
     done: Vec<Imported>,
+    /// Whether a publication failed, so that something that was added is not there.
+    failed: bool,
 }
 
 /// An import whose bytes are staged.
@@ -47,6 +49,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             inner,
             pending: Vec::new(),
             done: Vec::new(),
+            failed: false,
         }
     }
 
@@ -54,7 +57,8 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// committed. Returns hash and size.
     ///
     /// # Errors
-    /// As [`Store::import_reader`]. What was added before is not affected.
+    /// As [`Store::import_reader`]; what was added before is not affected then. Every 128 imports are
+    /// published: an error of that ends the batch, [`Error::BatchFailed`] from then on.
     pub fn import_reader(&mut self, reader: impl Read) -> Result<(Hash, u64)> {
         self.import_reader_with(reader, ImportOptions::default(), &mut unwatched)
     }
@@ -123,6 +127,18 @@ impl<'a, B: Backend> Batch<'a, B> {
         self.add(hashed, options.format, None, outboard, Some(path.clone()))
     }
 
+    /// Adds the two blobs that make a collection, its metadata and then its sequence, whose hash is returned.
+    /// The blobs it names are not looked at.
+    ///
+    /// # Errors
+    /// As [`Store::import_bytes`].
+    pub fn import_collection(&mut self, collection: &Collection) -> Result<Hash> {
+        let (meta, _) = self.import_bytes(&collection.encode_meta(), ImportOptions::default())?;
+        let sequence = collection.sequence(meta).encode();
+        let options = ImportOptions::default().format(BlobFormat::HashSeq);
+        Ok(self.import_bytes(&sequence, options)?.0)
+    }
+
     /// Puts everything that was added into the store, durably, and returns it in the order in which it
     /// was added.
     ///
@@ -183,6 +199,16 @@ impl<'a, B: Backend> Batch<'a, B> {
 
     /// Publishes what is pending: outboards before data and paths, one directory sync for all.
     fn flush(&mut self) -> Result<()> {
+        if self.failed {
+            return Err(Error::BatchFailed);
+        }
+        self.failed = true;
+        self.flush_pending()?;
+        self.failed = false;
+        Ok(())
+    }
+
+    fn flush_pending(&mut self) -> Result<()> {
         let inner = self.inner;
         let has_references = self.pending.iter().any(|import| import.reference.is_some());
         let _writer = has_references.then(|| locked(&inner.path_writer));
@@ -262,15 +288,18 @@ impl<'a, B: Backend> Publication<'a, B> {
             Novelty::New
         };
         // Proved by reading is not enough: what an acknowledged import promises is on the disk.
-        let proved = entry.has(Entry::VERIFIED) && entry.has(Entry::DURABLE);
+        // And the index is a cache: another program may have removed the file.
+        let proved = entry.has(Entry::VERIFIED)
+            && entry.has(Entry::DURABLE)
+            && inner.has_file(&FileName::Data(hash), import.size);
         let Some(path) = &import.reference else {
             let again = !self.owned.insert(hash);
             return Ok(if proved || again { Novelty::Known } else { had });
         };
-        let (paths, changed) = self
-            .paths
-            .entry(hash)
-            .or_insert_with(|| (inner.known_paths(hash, entry), false));
+        let (paths, changed) = match self.paths.entry(hash) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(new) => new.insert((inner.known_paths(hash, entry)?, false)),
+        };
         let is_known = !paths.insert(path) && proved;
         *changed |= !is_known;
         Ok(if is_known { Novelty::Known } else { had })
@@ -312,6 +341,7 @@ impl<'a, B: Backend> Publication<'a, B> {
         if batch.is_empty() {
             return Ok(());
         }
+        inner.kernel.check_writable()?;
         let outcome = inner.backend.publish(batch);
         let done = match &outcome {
             Ok(()) => names.len(),
@@ -329,18 +359,30 @@ impl<'a, B: Backend> Publication<'a, B> {
                 state.index.set(hash, entry);
             }
         }
-        inner.checked(outcome)
+        inner.checked(outcome)?;
+        // What another thread's failed sync may have taken along is not acknowledged.
+        inner.kernel.check_writable()
     }
 }
 
 impl<B: Backend> Inner<B> {
     /// The external paths of a blob. A list that cannot be read holds nothing that could be lost: a new
     /// one, with a path that was just proved, replaces it.
-    fn known_paths(&self, hash: Hash, entry: Entry) -> PathSet {
+    fn known_paths(&self, hash: Hash, entry: Entry) -> Result<PathSet> {
         if !entry.has(Entry::PATHS) {
-            return PathSet::default();
+            return Ok(PathSet::default());
         }
-        self.read_paths(hash).ok().flatten().unwrap_or_default()
+        match self.read_paths(hash) {
+            Ok(paths) => Ok(paths.unwrap_or_default()),
+            Err(Error::Paths { .. }) => Ok(PathSet::default()),
+            // Not damage: what it lists would be lost.
+            Err(error) => Err(error),
+        }
+    }
+
+    fn has_file(&self, name: &FileName, size: u64) -> bool {
+        let file = self.backend.open(name).ok().flatten();
+        file.is_some_and(|file| file.size().is_ok_and(|found| found == size))
     }
 }
 

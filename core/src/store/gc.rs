@@ -66,7 +66,8 @@ impl GcPlan {
     /// Bytes of all files that would go.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.items.iter().map(|item| item.bytes).sum()
+        let sizes = self.items.iter().map(|item| item.bytes);
+        sizes.fold(0, u64::saturating_add)
     }
 }
 
@@ -203,7 +204,7 @@ impl<B: Backend> Store<B> {
         let mut since = SinceMark::default();
         let doomed = inner.doom(&[hash], &mut since, false)?;
         if doomed.is_empty() {
-            let by = "it was imported or tagged just now".to_owned();
+            let by = "it was imported or tagged since a collection was planned".to_owned();
             return Err(Error::InUse { hash, by });
         }
         let mut swept = Swept::default();

@@ -94,7 +94,9 @@ impl<B: Backend> Inner<B> {
         let Some(stage) = outboard else { return };
         // Waits for a deletion under way, and keeps the next one off.
         let _held = self.hold(hash);
-        if !self.kernel.state().index.get(hash).is_complete() {
+        if self.kernel.check_writable().is_err()
+            || !self.kernel.state().index.get(hash).is_complete()
+        {
             return;
         }
         let Some(staged) = stage.into_inner() else {

@@ -121,9 +121,20 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// As [`import_reader`](Self::import_reader), and when the file cannot be opened.
     pub fn import_file(&self, path: &ExternalPath) -> Result<Imported> {
-        self.import_one(|batch| {
-            batch.import_file_with(path, ImportOptions::default(), &mut unwatched)
-        })
+        self.import_file_with(path, ImportOptions::default(), &mut unwatched)
+    }
+
+    /// As [`import_file`](Self::import_file), in some other way.
+    ///
+    /// # Errors
+    /// Likewise, and as [`import_reader_with`](Self::import_reader_with).
+    pub fn import_file_with(
+        &self,
+        path: &ExternalPath,
+        options: ImportOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<Imported> {
+        self.import_one(|batch| batch.import_file_with(path, options, watch))
     }
 
     /// Imports a file outside the store by reference: only its outboard and its path are kept. When the
@@ -132,9 +143,20 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// As [`import_file`](Self::import_file); [`Error::SourceChanged`] when it changed while it was hashed.
     pub fn import_reference(&self, path: &ExternalPath) -> Result<Imported> {
-        self.import_one(|batch| {
-            batch.import_reference_with(path, ImportOptions::default(), &mut unwatched)
-        })
+        self.import_reference_with(path, ImportOptions::default(), &mut unwatched)
+    }
+
+    /// As [`import_reference`](Self::import_reference), in some other way.
+    ///
+    /// # Errors
+    /// Likewise, and as [`import_reader_with`](Self::import_reader_with).
+    pub fn import_reference_with(
+        &self,
+        path: &ExternalPath,
+        options: ImportOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<Imported> {
+        self.import_one(|batch| batch.import_reference_with(path, options, watch))
     }
 
     /// Starts a batch of imports that share directory syncs.

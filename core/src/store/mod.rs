@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod batch;
+mod collection;
 mod gc;
 mod hashing;
 mod heal;

@@ -147,10 +147,11 @@ impl<B: Backend> Store<B> {
         let may_delete = !read_only && options.locking != Locking::None;
         let listing = Listing::read(&backend, watch)?;
         let mut recovery = listing.report();
-        if may_delete {
+        let mut tags = load_tags(&backend, listing.index.has_data());
+        // Where the tags are missing or damaged, a temporary file may hold the only good ones.
+        if may_delete && matches!(tags, Tags::Known(_)) {
             remove_leftovers(&backend, listing.leftovers, &mut recovery)?;
         }
-        let mut tags = load_tags(&backend, listing.has_tags, listing.index.has_data());
         let mut refusal = read_only.then_some(NotWritable::ReadOnly);
         match &tags {
             Tags::Damaged(damage) => {
@@ -189,7 +190,7 @@ impl<B: Backend> Store<B> {
             return Ok(());
         }
         let listing = Listing::read(&inner.backend, &mut unwatched)?;
-        let tags = load_tags(&inner.backend, listing.has_tags, listing.index.has_data());
+        let tags = load_tags(&inner.backend, listing.index.has_data());
         let mut state = inner.kernel.state();
         state.index = listing.index;
         state.tags = tags;
@@ -202,7 +203,6 @@ impl<B: Backend> Store<B> {
 struct Listing {
     index: Index,
     leftovers: Vec<FileName>,
-    has_tags: bool,
     odd: Vec<Odd>,
     odd_count: u64,
 }
@@ -227,11 +227,8 @@ impl Listing {
 
     fn take(&mut self, name: &ListedName<'_>, kind: EntryKind) {
         match name {
-            ListedName::Typed(FileName::Tags) => {
-                // Whatever bears the name: opening it tells what it is.
-                self.has_tags = true;
-                return;
-            }
+            // Whatever bears that name: opening it tells what it is.
+            ListedName::Typed(FileName::Tags) => return,
             ListedName::Typed(FileName::Lock | FileName::NamedMeta(_))
                 if kind == EntryKind::File =>
             {
@@ -316,31 +313,30 @@ fn remove_leftovers<B: Backend>(
     Ok(())
 }
 
-/// Reads the tag database.
-fn load_tags<B: Backend>(backend: &B, listed: bool, has_data: bool) -> Tags {
-    if !listed {
-        return if has_data {
-            Tags::Missing
-        } else {
-            Tags::Known(KnownTags {
+/// Reads the tag database. Whether there is one tells the file, not the listing: a listing may miss a name
+/// that is being replaced.
+fn load_tags<B: Backend>(backend: &B, has_data: bool) -> Tags {
+    let bytes = match read_tags_file(backend) {
+        Ok(bytes) => bytes,
+        Err(BackendError::Missing { .. }) if has_data => return Tags::Missing,
+        Err(BackendError::Missing { .. }) => {
+            return Tags::Known(KnownTags {
                 map: TagMap::new().into(),
                 protected: false,
                 file: None,
                 durable: false,
-            })
-        };
-    }
-    match read_tags_file(backend) {
-        Ok(bytes) => match TagFile::decode(&bytes) {
-            Ok(TagFile { tags, protected }) => Tags::Known(KnownTags {
-                map: tags.into(),
-                protected,
-                file: Some(Hash::of(&bytes)),
-                durable: false,
-            }),
-            Err(damage) => Tags::Damaged(damage.into()),
-        },
-        Err(error) => Tags::Damaged(TagDamage::Unreadable(chain(&error))),
+            });
+        }
+        Err(error) => return Tags::Damaged(TagDamage::Unreadable(chain(&error))),
+    };
+    match TagFile::decode(&bytes) {
+        Ok(TagFile { tags, protected }) => Tags::Known(KnownTags {
+            map: tags.into(),
+            protected,
+            file: Some(Hash::of(&bytes)),
+            durable: false,
+        }),
+        Err(damage) => Tags::Damaged(damage.into()),
     }
 }
 

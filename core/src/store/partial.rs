@@ -84,7 +84,7 @@ impl<B: Backend> Store<B> {
             let mut completed = false;
             for files in partials {
                 let data = FileName::PartialData(hash, files.uuid);
-                if !files.data || files.outboard {
+                if !files.data {
                     continue;
                 }
                 completed = match inner.finish_completion(hash, &data, watch) {

@@ -36,7 +36,7 @@ impl<B: Backend> Inner<B> {
         };
         GcItem {
             hash,
-            bytes: names.iter().filter_map(size).sum(),
+            bytes: names.iter().filter_map(size).fold(0, u64::saturating_add),
         }
     }
 
@@ -144,7 +144,7 @@ impl<B: Backend> Inner<B> {
                     rest = &rest[stuck + 1..];
                     let error = self.checked::<(), _>(Err(error)).err();
                     match error {
-                        Some(error) if in_doubt => {
+                        Some(error) if in_doubt || error.poisons() => {
                             outcome = Err(error);
                             rest = &[];
                         }

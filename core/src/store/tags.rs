@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Backend, BlobFormat, Error, Hash, HashAndFormat, Result, Tag, TagMap,
+    Backend, BlobFormat, Error, FileName, Hash, HashAndFormat, Result, Tag, TagMap,
     index::Entry,
     kernel::{KnownTags, Tags, TempTag},
     progress::{Progress, Watch, unwatched},
@@ -15,7 +15,7 @@ const DURABLE_BATCH: usize = 256;
 
 impl<B: Backend> Store<B> {
     /// Keeps `value` alive until the returned temporary tag is dropped; of a hash sequence also what it
-    /// lists. The blob need not be there yet.
+    /// lists. The blob need not be there yet; but as long as a sequence is not, nothing is collected.
     pub fn temp_tag(&self, value: HashAndFormat) -> TempTag {
         self.inner.kernel.protect(value)
     }
@@ -111,6 +111,10 @@ impl<B: Backend> Store<B> {
         if !matches!(inner.kernel.state().tags, Tags::Missing) {
             return Ok(());
         }
+        // Restored meanwhile, as the hint says? Then there are tags to lose.
+        if inner.backend.open(&FileName::Tags)?.is_some() {
+            return Err(Error::TagsChanged);
+        }
         inner.write_tags(TagMap::new())
     }
 }
@@ -184,6 +188,7 @@ impl<B: Backend> Inner<B> {
         hashes.dedup();
         let (mut blobs, total) = (0, hashes.len() as u64);
         for batch in hashes.chunks(DURABLE_BATCH) {
+            self.kernel.await_deletions(batch);
             self.ensure_durable(batch)?;
             blobs += batch.len() as u64;
             if watch(Progress::Settled { blobs, total }).is_break() {
