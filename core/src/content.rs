@@ -198,6 +198,10 @@ impl<B: Backend> Inner<B> {
                 .is_ok()
             {
                 tree.is_proven = true;
+                if claim > 0 && self.kernel.check_writable().is_ok() {
+                    // The pairs are right and the prefix is not. Reading does without it, others may not.
+                    let _ = self.rebuild(hash, homes, &mut unwatched);
+                }
                 return Ok(Some(tree));
             }
         }
@@ -220,19 +224,10 @@ impl<B: Backend> Inner<B> {
         if is_proven && let Some(values) = locked(&self.pages).get(&(hash, page)) {
             return Ok(Arc::clone(values));
         }
-        let values = self
-            .page_of_outboard(hash, tree, page)
-            .or_else(|| {
-                let rebuilt = tree
-                    .rebuilt
-                    .get_or_init(|| self.rebuild(hash, &tree.homes, &mut unwatched).ok());
-                self.page_of_data(tree, rebuilt.as_ref()?, page)
-            })
-            .ok_or_else(|| {
-                let offset = page * PAGE_GROUPS * GROUP;
-                let damage = Damage::Outboard { offset };
-                Error::Corrupt { hash, damage }
-            })?;
+        let values = match self.page_of_outboard(hash, tree, page) {
+            Some(values) => values,
+            None => self.page_of_rebuilt(hash, tree, page)?,
+        };
         if is_proven {
             locked(&self.pages).put((hash, page), Arc::clone(&values));
         }
@@ -288,22 +283,44 @@ impl<B: Backend> Inner<B> {
         unmerge(&pairs, subtree.groups, &value, subtree.is_root, &mut values).then(|| values.into())
     }
 
-    /// The values of a page's groups, hashed from a home whose bytes still give the page's value.
+    /// The values of a page's groups, without the outboard: from data that hash to the blob's name.
+    fn page_of_rebuilt(&self, hash: Hash, tree: &Tree<B::Object>, page: u64) -> Result<Arc<[Cv]>> {
+        let damage = || {
+            let offset = page * PAGE_GROUPS * GROUP;
+            let damage = Damage::Outboard { offset };
+            Error::Corrupt { hash, damage }
+        };
+        if tree.rebuilt.get().is_none() {
+            let rebuilt = match self.rebuild(hash, &tree.homes, &mut unwatched) {
+                Ok(rebuilt) => Some(rebuilt),
+                Err(Error::Corrupt { .. }) => None,
+                // What cannot be read now is no damage, and may be read the next time.
+                Err(error) => return Err(error),
+            };
+            tree.rebuilt.get_or_init(|| rebuilt);
+        }
+        let rebuilt = tree.rebuilt().ok_or_else(damage)?;
+        self.page_of_data(tree, rebuilt, page)
+            .map_err(|failed| failed.unwrap_or_else(damage))
+    }
+
+    /// The values of a page's groups, hashed from a home whose bytes still give the page's value. The error
+    /// is none when it is the bytes that are wrong.
     fn page_of_data(
         &self,
         tree: &Tree<B::Object>,
         rebuilt: &Rebuilt,
         page: u64,
-    ) -> Option<Arc<[Cv]>> {
+    ) -> Result<Arc<[Cv]>, Option<Error>> {
         let first = page * PAGE_GROUPS;
         let last = (first + PAGE_GROUPS).min(groups(rebuilt.size));
         if first >= last {
             // The claimed size had more pages than the blob has.
-            return None;
+            return Err(None);
         }
-        let mut index = 0;
+        let (mut index, mut failed) = (0, None);
         let mut buf = vec![0; GROUP_LEN];
-        'homes: while let Some(home) = tree.homes.get(self, index, &mut None) {
+        'homes: while let Some(home) = tree.homes.get(self, index, &mut failed) {
             index += 1;
             let mut values = Vec::new();
             for group in first..last {
@@ -311,7 +328,14 @@ impl<B: Backend> Inner<B> {
                 let bytes = &mut buf[..len_of(&range)];
                 match read_full_at(&home.object, bytes, range.start) {
                     Ok(read) if read == bytes.len() => values.push(group_cv(group, bytes)),
-                    _ => continue 'homes,
+                    Ok(_) => continue 'homes,
+                    Err(e) => {
+                        failed = Some(Error::Unreadable {
+                            hash: tree.homes.hash(),
+                            source: BackendError::io("read", &home.name)(e),
+                        });
+                        continue 'homes;
+                    }
                 }
             }
             let is_root = rebuilt.pages.is_empty();
@@ -321,10 +345,10 @@ impl<B: Backend> Inner<B> {
                 .and_then(|page| rebuilt.pages.get(page));
             // A single page is the root, which its maker compared with the hash.
             if expected.map_or(value == *tree.homes.hash().as_bytes(), |cv| *cv == value) {
-                return Some(values.into());
+                return Ok(values.into());
             }
         }
-        None
+        Err(failed)
     }
 
     /// Reads one group from the first home that has it right.

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 
 use crate::{
-    Backend, BackendError, Error, ExternalPath, FileName, Hash, PathSet, PathsError, ReadAt,
-    Result,
+    Backend, BackendError, Error, ExternalPath, FileName, Hash, PathError, PathSet, PathsError,
+    ReadAt, Result,
     index::Entry,
     io::read_capped,
     limits::MAX_PATHS_FILE,
@@ -26,6 +26,8 @@ enum Slot<O> {
     /// Wherever `H.paths` says.
     Listed,
     External(ExternalPath),
+    /// A path that is never followed, and why.
+    Refused(String, PathError),
 }
 
 /// A home that is open.
@@ -69,7 +71,11 @@ impl<O: ReadAt> Homes<O> {
                 }
                 Slot::Owned => self.open_owned(inner),
                 Slot::External(path) => open_external(inner, path),
-                Slot::Listed => match self.read_listed(inner, failed) {
+                Slot::Refused(path, source) => Err(Error::Path {
+                    path: path.clone(),
+                    source: source.clone(),
+                }),
+                Slot::Listed => match self.read_listed(inner) {
                     Ok(listed) => {
                         slots.splice(at..=at, listed);
                         continue;
@@ -99,11 +105,7 @@ impl<O: ReadAt> Homes<O> {
         }
     }
 
-    fn read_listed<B: Backend<Object = O>>(
-        &self,
-        inner: &Inner<B>,
-        failed: &mut Option<Error>,
-    ) -> Result<Vec<Slot<O>>> {
+    fn read_listed<B: Backend<Object = O>>(&self, inner: &Inner<B>) -> Result<Vec<Slot<O>>> {
         let paths = inner.read_paths(self.hash)?.unwrap_or_default();
         if paths.is_empty() {
             return Err(Error::Paths {
@@ -111,17 +113,11 @@ impl<O: ReadAt> Homes<O> {
                 source: PathsError::Empty,
             });
         }
-        let mut listed = Vec::new();
-        for (path, parsed) in paths.iter() {
-            match parsed {
-                Ok(parsed) => listed.push(Slot::External(parsed)),
-                Err(source) => {
-                    let path = path.to_owned();
-                    *failed = Some(Error::Path { path, source });
-                }
-            }
-        }
-        Ok(listed)
+        let slot = |(path, parsed): (&str, Result<ExternalPath, PathError>)| match parsed {
+            Ok(parsed) => Slot::External(parsed),
+            Err(why) => Slot::Refused(path.to_owned(), why),
+        };
+        Ok(paths.iter().map(slot).collect())
     }
 
     /// Why there is no home that does, given what the last one that did not open said.

@@ -8,6 +8,7 @@
 
 pub mod backend_suite;
 pub mod dir_suite;
+pub mod fixtures;
 
 /// The programs of the README run as they stand there.
 #[cfg(doctest)]

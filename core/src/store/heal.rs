@@ -99,10 +99,15 @@ impl<B: Backend> Inner<B> {
         {
             return;
         }
+        let name = FileName::Outboard(hash);
+        if let Err(BackendError::NotAFile { .. }) = self.backend.open(&name) {
+            // Somebody else's link or FIFO: it stays until they take it away.
+            return;
+        }
         let Some(staged) = stage.into_inner() else {
             return;
         };
-        let batch = vec![(staged, FileName::Outboard(hash))];
+        let batch = vec![(staged, name)];
         if self.checked(self.backend.publish(batch)).is_ok() {
             self.kernel.state().index.update(hash, |entry| {
                 let entry = entry.published(Entry::OUTBOARD);

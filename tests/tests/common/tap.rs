@@ -1,0 +1,177 @@
+//! A directory that keeps an image of the whole machine before every call that changes something: each is
+//! a moment at which the process may die or the power may fail.
+
+use std::{
+    ffi::OsStr,
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use flatbao_core::{Access, Dir, DirFile, EntryKind, FlatDir, Opened, ReadAt, Stamp};
+use flatbao_mem::{SimDir, SimDisk, SimFile, SimLock};
+
+use super::Machine;
+
+/// The moments of one run.
+#[derive(Clone, Default)]
+pub struct Moments<T>(Arc<Mutex<Recording<T>>>);
+
+struct Recording<T> {
+    /// What the run says of itself right now.
+    now: T,
+    taken: Vec<(Machine, T, String)>,
+}
+
+impl<T: Default> Default for Recording<T> {
+    fn default() -> Self {
+        Self {
+            now: T::default(),
+            taken: Vec::new(),
+        }
+    }
+}
+
+impl<T: Clone + Default + Send + 'static> Moments<T> {
+    /// Changes what the run says of itself.
+    pub fn say(&self, change: impl FnOnce(&mut T)) {
+        change(&mut self.0.lock().unwrap().now);
+    }
+
+    /// A moment that is no call.
+    pub fn take(&self, disk: &SimDisk, what: &str) {
+        let mut recording = self.0.lock().unwrap();
+        let now = recording.now.clone();
+        let disk = disk.fork();
+        recording
+            .taken
+            .push((Machine { disk }, now, what.to_owned()));
+    }
+
+    /// All moments so far: the machine, what the run said of itself, and the call that was next.
+    pub fn end(&self) -> Vec<(Machine, T, String)> {
+        std::mem::take(&mut self.0.lock().unwrap().taken)
+    }
+
+    /// A back end over the machine's store whose moments are kept.
+    pub fn backend(&self, machine: &Machine) -> FlatDir<TapDir> {
+        let tap = |dir: SimDir| {
+            let (moments, disk) = (self.clone(), machine.disk.clone());
+            let each: Each = Arc::new(move |what: &str| moments.take(&disk, what));
+            TapDir { dir, each }
+        };
+        let mut backend = FlatDir::new(tap(machine.store()));
+        backend
+            .grant_external("/external", tap(machine.outside()))
+            .unwrap();
+        backend
+    }
+}
+
+type Each = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A [`SimDir`] that tells before it changes anything.
+pub struct TapDir {
+    dir: SimDir,
+    each: Each,
+}
+
+/// A [`SimFile`] that tells before it changes anything.
+pub struct TapFile {
+    file: SimFile,
+    each: Each,
+}
+
+impl TapDir {
+    fn tell(&self, what: &str, name: &OsStr) {
+        (self.each)(&format!("{what} {}", name.display()));
+    }
+
+    fn file(&self, file: SimFile) -> TapFile {
+        let each = Arc::clone(&self.each);
+        TapFile { file, each }
+    }
+}
+
+impl Dir for TapDir {
+    type File = TapFile;
+    type Lock = SimLock;
+
+    fn create_new(&self, name: &OsStr) -> io::Result<TapFile> {
+        self.tell("create", name);
+        Ok(self.file(self.dir.create_new(name)?))
+    }
+
+    fn open(&self, name: &OsStr, access: Access) -> io::Result<Opened<TapFile>> {
+        Ok(match self.dir.open(name, access)? {
+            Opened::File(file) => Opened::File(self.file(file)),
+            Opened::Missing => Opened::Missing,
+            Opened::NotAFile(kind) => Opened::NotAFile(kind),
+        })
+    }
+
+    fn rename(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
+        self.tell("rename to", to);
+        self.dir.rename(from, &to_dir.dir, to)
+    }
+
+    fn unlink(&self, name: &OsStr) -> io::Result<()> {
+        self.tell("unlink", name);
+        self.dir.unlink(name)
+    }
+
+    fn list(&self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> io::Result<()> {
+        self.dir.list(each)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.tell("sync directory", OsStr::new(""));
+        self.dir.sync()
+    }
+
+    fn try_lock(&self, name: &OsStr) -> io::Result<Option<SimLock>> {
+        self.tell("lock", name);
+        self.dir.try_lock(name)
+    }
+
+    fn descend(&self, path: &Path) -> io::Result<Self> {
+        let dir = self.dir.descend(path)?;
+        let each = Arc::clone(&self.each);
+        Ok(Self { dir, each })
+    }
+
+    fn is_same(&self, other: &Self) -> io::Result<bool> {
+        self.dir.is_same(&other.dir)
+    }
+}
+
+impl ReadAt for TapFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+}
+
+impl DirFile for TapFile {
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        (self.each)("write");
+        self.file.write_at(buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        (self.each)("set length");
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        (self.each)("sync file");
+        self.file.sync()
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        self.file.stamp()
+    }
+}
