@@ -224,7 +224,7 @@ impl Error {
             Self::TagsChanged => "tags_changed",
             Self::TagsMissing => "tags_missing",
             Self::HashSeq { .. } => "hash_sequence",
-            Self::Collection { .. } => "collection",
+            Self::Collection { .. } => "not_a_collection",
             Self::Root { .. } => "root",
             Self::InUse { .. } => "in_use",
             Self::NotLocked => "not_locked",

@@ -281,7 +281,7 @@ impl Checker {
             };
             let valid = &expected["really_valid_groups_16k"];
             let valid = number(&valid[0])..number(&valid[1]);
-            assert_eq!(found.groups, [valid.clone()], "{name}");
+            assert_eq!(found.groups, std::slice::from_ref(&valid), "{name}");
             assert_eq!(found.claimed_size, number(&expected["size"]));
             assert_eq!(found.verified(), (valid.end - valid.start) * GROUP as u64);
         }

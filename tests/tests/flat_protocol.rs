@@ -307,26 +307,22 @@ struct Scene<R> {
     /// The disk as the process saw it in the end.
     cache: SimDisk,
     result: R,
-    /// Everything failed from the fault on.
-    sticky: bool,
     told: String,
 }
 
 impl<R> Story<R> {
     fn tell(&self) {
         for layout in LAYOUTS {
-            let (first, last) = self.scene(layout, |_| None, false, "undisturbed".into());
+            let (first, last) = self.scene(layout, |_| None, "undisturbed".into());
             for number in first..last {
-                let tell = |mood: &str, sticky, fault: &dyn Fn(u64) -> Fault| {
+                let tell = |mood: &str, fault: &dyn Fn(u64) -> Fault| {
                     let told = format!("{layout:?}: operation {number} of {first}..{last} {mood}");
-                    self.scene(layout, |_| Some(fault(number)), sticky, told);
+                    self.scene(layout, |_| Some(fault(number)), told);
                 };
-                tell("fails", false, &Fault::at);
-                tell("fails after its effect", false, &|n| {
-                    Fault::at(n).after_effect()
-                });
-                tell("and all after it fail", true, &Fault::from);
-                tell("is never called", true, &Fault::death_at);
+                tell("fails", &Fault::at);
+                tell("fails after its effect", &|n| Fault::at(n).after_effect());
+                tell("and all after it fail", &Fault::from);
+                tell("is never called", &Fault::death_at);
             }
         }
     }
@@ -336,7 +332,6 @@ impl<R> Story<R> {
         &self,
         layout: Layout,
         fault: impl Fn(u64) -> Option<Fault>,
-        sticky: bool,
         told: String,
     ) -> (u64, u64) {
         let disk = SimDisk::new();
@@ -354,7 +349,6 @@ impl<R> Story<R> {
             ends: ends(&disk),
             cache: disk.kill(),
             result,
-            sticky,
             told,
         });
         (first, last)

@@ -18,14 +18,17 @@ impl<B: Backend> Store<B> {
     /// The blobs it names are not looked at.
     ///
     /// # Errors
-    /// As [`sequence`](Self::sequence); [`Error::Collection`] when the sequence is none, [`Error::TooLarge`]
-    /// when its list of names has more than [`MAX_COLLECTION_META`] bytes.
+    /// As [`sequence`](Self::sequence); [`Error::Collection`] when the sequence is none, or its list of names
+    /// has more than [`MAX_COLLECTION_META`] bytes.
     pub fn collection(&self, hash: Hash) -> Result<Collection> {
         let sequence = self.sequence(hash)?;
         let none = |source| Error::Collection { hash, source };
         let first = sequence.hashes().first();
         let meta = first.ok_or(none(CollectionError::NoMeta))?;
-        let names = self.read(*meta, MAX_COLLECTION_META)?;
+        let names = match self.read(*meta, MAX_COLLECTION_META) {
+            Err(Error::TooLarge { .. }) => return Err(none(CollectionError::Meta)),
+            other => other?,
+        };
         Collection::decode(&names, &sequence).map_err(none)
     }
 }

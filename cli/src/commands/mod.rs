@@ -1,0 +1,34 @@
+//! One module a command.
+
+use crate::{
+    args::{Cli, Command, TagCommand},
+    error::{Exit, Result},
+    output::Out,
+};
+
+mod add;
+mod cat;
+mod gc;
+mod get;
+mod hash;
+mod init;
+mod ls;
+mod rm;
+mod tag;
+
+pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Exit> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Init(args) => init::run(global, args, out),
+        Command::Add(args) => add::run(global, args, out),
+        Command::Get(args) => get::run(global, args, out),
+        Command::Cat(args) => cat::run(global, args, out),
+        Command::Ls(args) => ls::run(global, args, out),
+        Command::Tag(TagCommand::Set(args)) => tag::set(global, args, out),
+        Command::Tag(TagCommand::Rm(args)) => tag::rm(global, args, out),
+        Command::Tag(TagCommand::Ls(_)) => tag::ls(global, out),
+        Command::Rm(args) => rm::run(global, args, out),
+        Command::Gc(args) => gc::run(global, args, out),
+        Command::Hash(args) => hash::run(args, out),
+    }
+}

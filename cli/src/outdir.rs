@@ -1,0 +1,214 @@
+//! A directory that is restored into, and out of which no name and no link leads.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use cap_fs_ext::DirExt;
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, OpenOptions},
+};
+
+use crate::{
+    error::{CliError, Result},
+    output::printable,
+    platform,
+};
+
+/// A directory held open: whatever is done to its path meanwhile, files go there.
+pub(crate) struct OutDir {
+    dir: Dir,
+    /// For errors.
+    path: PathBuf,
+    force: bool,
+    /// The directory of the last file, which most often is that of the next.
+    recent: Option<(String, Dir)>,
+}
+
+impl OutDir {
+    /// Opens an existing directory. With `force`, files that are there already are replaced.
+    pub(crate) fn open(path: &Path, force: bool) -> Result<Self> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())
+            .map_err(CliError::io("open the directory", path))?;
+        let here = path == Path::new(".");
+        Ok(Self {
+            dir,
+            path: if here {
+                PathBuf::new()
+            } else {
+                path.to_owned()
+            },
+            force,
+            recent: None,
+        })
+    }
+
+    /// Opens a directory, made where it is missing. One with something in it is refused without `force`.
+    pub(crate) fn create(path: &Path, force: bool) -> Result<Self> {
+        match std::fs::metadata(path) {
+            Ok(metadata) if !metadata.is_dir() => {
+                return Err(target(
+                    path,
+                    "exists and is not a directory",
+                    "name another DEST",
+                ));
+            }
+            _ => {}
+        }
+        std::fs::create_dir_all(path).map_err(CliError::io("make the directory", path))?;
+        let this = Self::open(path, force)?;
+        let mut entries = this.dir.entries().map_err(CliError::io("list", path))?;
+        if !force && entries.next().is_some() {
+            return Err(target(
+                path,
+                "exists and is not empty",
+                "name another DEST, or use --force to restore among what is there",
+            ));
+        }
+        Ok(this)
+    }
+
+    /// Writes a file. It appears under its name when `fill` has succeeded, or not at all. `name` has `/`
+    /// between components, which were checked before; the directories are made as needed.
+    pub(crate) fn write<T>(
+        &mut self,
+        name: &str,
+        fill: impl FnOnce(&mut File) -> Result<T>,
+    ) -> Result<T> {
+        let (parent, name) = name.rsplit_once('/').unwrap_or(("", name));
+        self.write_in(parent, OsStr::new(name), fill)
+    }
+
+    /// As [`write`](Self::write), right here, under a name that the user chose.
+    pub(crate) fn write_here<T>(
+        &mut self,
+        name: &OsStr,
+        fill: impl FnOnce(&mut File) -> Result<T>,
+    ) -> Result<T> {
+        self.write_in("", name, fill)
+    }
+
+    fn write_in<T>(
+        &mut self,
+        parent: &str,
+        name: &OsStr,
+        fill: impl FnOnce(&mut File) -> Result<T>,
+    ) -> Result<T> {
+        let path = self.path.join(parent).join(name);
+        let force = self.force;
+        let dir = self.parent(parent)?;
+        check_target(dir, name, force, &path)?;
+        let temporary = platform::temporary_name()?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let file = dir
+            .open_with(&temporary, &options)
+            .map_err(CliError::io("create a file for", &path))?;
+        let written = fill(&mut file.into_std()).and_then(|value| {
+            // Whatever came under that name meanwhile is not replaced either.
+            check_target(dir, name, force, &path)?;
+            dir.rename(&temporary, dir, name)
+                .map_err(CliError::io("create", &path))?;
+            Ok(value)
+        });
+        if written.is_err() {
+            // The first error is the one to tell; the name says that this is no one's file.
+            let _ = dir.remove_file(&temporary);
+        }
+        written
+    }
+
+    /// The directory below, made as needed, and never through a link.
+    fn parent(&mut self, path: &str) -> Result<&Dir> {
+        if path.is_empty() {
+            return Ok(&self.dir);
+        }
+        let known = matches!(&self.recent, Some((recent, _)) if recent == path);
+        if !known {
+            let dir = self.descend(path)?;
+            self.recent = Some((path.to_owned(), dir));
+        }
+        Ok(self.recent.as_ref().map_or(&self.dir, |(_, dir)| dir))
+    }
+
+    fn descend(&self, path: &str) -> Result<Dir> {
+        let mut shown = self.path.clone();
+        let mut below = None;
+        for part in path.split('/') {
+            shown.push(part);
+            let dir = below.as_ref().unwrap_or(&self.dir);
+            match dir.create_dir(part) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(CliError::io("make the directory", &shown)(e));
+                }
+                _ => {}
+            }
+            let next =
+                dir.open_dir_nofollow(part)
+                    .map_err(|error| match dir.symlink_metadata(part) {
+                        Ok(found) if found.is_symlink() => link(&shown),
+                        Ok(found) if !found.is_dir() => {
+                            target(&shown, "is in the way of a directory", "name another DEST")
+                        }
+                        _ => CliError::io("open the directory", &shown)(error),
+                    })?;
+            below = Some(next);
+        }
+        // The path has a component, so that there is one.
+        below.map_or_else(
+            || {
+                self.dir
+                    .try_clone()
+                    .map_err(CliError::io("open", &self.path))
+            },
+            Ok,
+        )
+    }
+}
+
+/// What bears the name may be replaced only if it is a file, and only if that was asked for.
+fn check_target(dir: &Dir, name: &OsStr, force: bool, path: &Path) -> Result<()> {
+    match dir.symlink_metadata(name) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(CliError::io("look at", path)(e)),
+        Ok(found) if found.is_symlink() => Err(link(path)),
+        Ok(found) if found.is_dir() => Err(target(
+            path,
+            "is a directory",
+            "name a file in it, or another DEST",
+        )),
+        Ok(found) if !found.is_file() => Err(target(
+            path,
+            "exists and is not a regular file",
+            "name another DEST",
+        )),
+        Ok(_) if force => Ok(()),
+        Ok(_) => Err(target(
+            path,
+            "exists already",
+            "name another DEST, or replace it with --force",
+        )),
+    }
+}
+
+fn target(path: &Path, why: &'static str, hint: &'static str) -> CliError {
+    CliError::Target {
+        path: printable(path),
+        why,
+        hint,
+        kind: "target_exists",
+    }
+}
+
+fn link(path: &Path) -> CliError {
+    CliError::Target {
+        path: printable(path),
+        why: "is a symbolic link, which a restore does not follow",
+        hint: "remove it, or name another DEST",
+        kind: "unsafe_target",
+    }
+}

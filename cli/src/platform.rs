@@ -1,0 +1,150 @@
+//! What differs from system to system: opening, resolving and naming files.
+
+use std::{
+    ffi::OsStr,
+    fs::{File, FileType, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use flatbao_core::{Entropy, ExternalPath};
+use flatbao_fs::SystemEntropy;
+
+use crate::{
+    error::{CliError, DIRECTORY, LINK, Result, SPECIAL},
+    output::printable,
+};
+
+/// The absolute path without links.
+pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(CliError::io("find", path))
+}
+
+/// Opens a regular file, and nothing else: no FIFO keeps this waiting. A link at the end of the path is
+/// followed only where the user wrote it.
+pub(crate) fn open_regular(path: &Path, follow: bool) -> Result<(File, u64)> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        use rustix::fs::OFlags;
+        let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        if !follow {
+            flags |= OFlags::NOFOLLOW;
+        }
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    #[cfg(not(unix))]
+    let _ = follow;
+    let open = || -> io::Result<_> {
+        let file = options.open(path)?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    };
+    let (file, metadata) = match open() {
+        Ok(opened) => opened,
+        // A socket cannot be opened at all, a directory not everywhere: the name tells what it is.
+        Err(error) => {
+            let found = if follow {
+                std::fs::metadata(path)
+            } else {
+                std::fs::symlink_metadata(path)
+            };
+            return Err(match found {
+                Ok(found) if !found.is_file() => not_a_file(path, found.file_type()),
+                _ => CliError::io("open", path)(error),
+            });
+        }
+    };
+    if !metadata.is_file() {
+        return Err(not_a_file(path, metadata.file_type()));
+    }
+    Ok((file, metadata.len()))
+}
+
+/// The error about something that is no regular file.
+pub(crate) fn not_a_file(path: &Path, kind: FileType) -> CliError {
+    let what = match kind {
+        kind if kind.is_symlink() => LINK,
+        kind if kind.is_dir() => DIRECTORY,
+        _ => SPECIAL,
+    };
+    CliError::NotAFile {
+        path: printable(path),
+        what,
+    }
+}
+
+/// The path by which the store refers to a file outside it.
+pub(crate) fn external_path(path: &Path) -> Result<ExternalPath> {
+    let path = canonical(path)?;
+    let text = path.to_str().ok_or_else(|| CliError::NotUtf8 {
+        path: printable(&path),
+    })?;
+    ExternalPath::parse(text).map_err(|source| {
+        CliError::Store(flatbao_core::Error::Path {
+            path: printable(&path),
+            source,
+        })
+    })
+}
+
+/// What external paths lead into when nothing else is said: the user's own authority.
+pub(crate) fn everything() -> Option<(&'static str, &'static Path)> {
+    cfg!(unix).then(|| ("/", Path::new("/")))
+}
+
+/// A name for a temporary file that nobody else has.
+pub(crate) fn temporary_name() -> Result<String> {
+    let mut bytes = [0; 8];
+    SystemEntropy
+        .fill(&mut bytes)
+        .map_err(flatbao_core::Error::Entropy)?;
+    Ok(format!(".flatbao-{:016x}.tmp", u64::from_le_bytes(bytes)))
+}
+
+/// A path of exactly these bytes, where the system has such.
+pub(crate) fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        Some(OsStr::from_bytes(bytes).into())
+    }
+    #[cfg(not(unix))]
+    std::str::from_utf8(bytes).ok().map(PathBuf::from)
+}
+
+/// The bytes of an argument or a path: on Unix the very ones that were written.
+pub(crate) fn bytes_of(text: &OsStr) -> &[u8] {
+    text.as_encoded_bytes()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// What the walk saw as a file may be a link by the time it is opened.
+    #[test]
+    fn a_link_is_followed_only_where_the_user_wrote_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, "abc").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(matches!(open_regular(&link, true), Ok((_, 3))));
+        let refused = open_regular(&link, false);
+        assert!(matches!(
+            refused,
+            Err(CliError::NotAFile { what: LINK, .. })
+        ));
+        let refused = open_regular(dir.path(), true);
+        assert!(matches!(
+            refused,
+            Err(CliError::NotAFile {
+                what: DIRECTORY,
+                ..
+            })
+        ));
+    }
+}

@@ -1,0 +1,170 @@
+//! Finding, opening and making the store that the options name.
+
+use std::path::{Path, PathBuf};
+
+use flatbao_core::{
+    Hash, OpenOptions, Recovery,
+    store::{Mode, TagsFound},
+};
+use flatbao_fs::{
+    Found, FsBackend, create_ambient, grant_ambient, open_ambient, probe, system_env,
+};
+
+use crate::{
+    args::Global,
+    error::{CliError, Result},
+    output::{Out, printable},
+    platform,
+};
+
+pub(crate) type Store = flatbao_core::Store<FsBackend>;
+
+/// Opens for reading: works beside a writer and on a read-only medium.
+pub(crate) fn to_read(global: &Global, out: &mut Out) -> Result<Store> {
+    existing(global)?;
+    open(open_ambient(&global.store)?, Mode::ReadOnly, global, out)
+}
+
+/// Opens for writing; `command` is told where that is forbidden.
+pub(crate) fn to_write(global: &Global, command: &'static str, out: &mut Out) -> Result<Store> {
+    check_writing(global, command)?;
+    existing(global)?;
+    open(open_ambient(&global.store)?, Mode::ReadWrite, global, out)
+}
+
+/// Opens for writing, and makes the store where there is nothing.
+pub(crate) fn to_fill(global: &Global, command: &'static str, out: &mut Out) -> Result<Store> {
+    check_writing(global, command)?;
+    if look(global)? == Found::NotAStore {
+        let path = printable(&global.store);
+        return Err(CliError::NotAStore { path });
+    }
+    make(global, out)
+}
+
+/// What was there when a store was made.
+pub(crate) fn init(global: &Global, out: &mut Out) -> Result<(Store, Found)> {
+    check_writing(global, "init")?;
+    let found = look(global)?;
+    Ok((make(global, out)?, found))
+}
+
+/// The directory of a store that is there, without links.
+pub(crate) fn directory(global: &Global) -> Result<PathBuf> {
+    platform::canonical(&global.store)
+}
+
+fn make(global: &Global, out: &mut Out) -> Result<Store> {
+    open(create_ambient(&global.store)?, Mode::ReadWrite, global, out)
+}
+
+fn check_writing(global: &Global, command: &'static str) -> Result<()> {
+    if global.read_only {
+        return Err(CliError::ReadOnly { command });
+    }
+    Ok(())
+}
+
+fn existing(global: &Global) -> Result<()> {
+    let path = printable(&global.store);
+    match look(global)? {
+        Found::Store(_) => Ok(()),
+        Found::Missing | Found::Empty => Err(CliError::NoStore { path }),
+        Found::NotAStore => Err(CliError::NotAStore { path }),
+    }
+}
+
+fn look(global: &Global) -> Result<Found> {
+    Ok(probe(&global.store)?)
+}
+
+fn open(mut backend: FsBackend, mode: Mode, global: &Global, out: &mut Out) -> Result<Store> {
+    grant(&mut backend, global)?;
+    out.meter.start("opening the store", None);
+    let options = OpenOptions::default().mode(mode);
+    let opened = Store::open_with(backend, system_env(), options, &mut out.meter.watch());
+    out.meter.stop();
+    let (store, recovery) = opened?;
+    tell(&recovery, mode, out);
+    Ok(store)
+}
+
+fn grant(backend: &mut FsBackend, global: &Global) -> Result<()> {
+    if global.no_external {
+        return Ok(());
+    }
+    for external in &global.external {
+        grant_ambient(backend, &external.prefix, &external.dir)?;
+    }
+    match platform::everything() {
+        Some((prefix, dir)) if global.external.is_empty() => {
+            Ok(grant_ambient(backend, prefix, dir)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the opening mended or found odd. Only what concerns the tags is told to everyone.
+fn tell(recovery: &Recovery, mode: Mode, out: &Out) {
+    match &recovery.tags {
+        TagsFound::Protected => {}
+        TagsFound::Unprotected if mode == Mode::ReadOnly => {
+            out.note("tags.meta has no checksum yet; the next change of a tag adds one");
+        }
+        TagsFound::Unprotected => {}
+        TagsFound::Missing => out.warn(
+            "tags.meta is missing although the store has data: nothing is tagged or collected until it is \
+             restored, or `flatbao init --assume-no-tags` confirms that there are no tags to lose",
+        ),
+        TagsFound::Damaged(damage) => out.warn(format_args!(
+            "tags.meta is damaged ({damage}): the store is read-only until it is restored from a copy"
+        )),
+    }
+    if !out.is_verbose() {
+        return;
+    }
+    for name in &recovery.removed {
+        out.note(format_args!(
+            "removed {name}, left over from an interrupted command"
+        ));
+    }
+    for (name, why) in &recovery.not_removed {
+        out.note(format_args!(
+            "{name} is left over and cannot be removed: {why}"
+        ));
+    }
+    for hash in &recovery.completed {
+        out.note(format_args!(
+            "finished the interrupted completion of {hash}"
+        ));
+    }
+    for name in &recovery.unpaired {
+        out.note(format_args!(
+            "{name} is half of a partial blob: the other half is missing"
+        ));
+    }
+    for hash in &recovery.orphan_outboards {
+        out.note(orphan(hash));
+    }
+    for odd in &recovery.odd {
+        out.note(format_args!(
+            "{} is {}, none of the store's: left alone",
+            odd.name, odd.kind
+        ));
+    }
+    let untold = recovery.odd_count.saturating_sub(recovery.odd.len() as u64);
+    if untold > 0 {
+        out.note(format_args!(
+            "{untold} more entries are none of the store's"
+        ));
+    }
+}
+
+fn orphan(hash: &Hash) -> String {
+    format!("{hash}.obao4 belongs to no data; gc removes it")
+}
+
+/// Whether a path is the store's directory or inside it. Both are without links.
+pub(crate) fn is_inside(path: &Path, store: &Path) -> bool {
+    path.starts_with(store)
+}
