@@ -224,7 +224,10 @@ impl<B: Backend> Inner<B> {
         if is_proven && let Some(values) = locked(&self.pages).get(&(hash, page)) {
             return Ok(Arc::clone(values));
         }
-        let values = match self.page_of_outboard(hash, tree, page) {
+        // An outboard says nothing any more where a rebuild has found another size.
+        let fits = tree.size == tree.size();
+        let of_outboard = || self.page_of_outboard(hash, tree, page);
+        let values = match fits.then(of_outboard).flatten() {
             Some(values) => values,
             None => self.page_of_rebuilt(hash, tree, page)?,
         };
@@ -236,9 +239,12 @@ impl<B: Backend> Inner<B> {
 
     /// One group, verified.
     pub(crate) fn group(&self, hash: Hash, tree: &Tree<B::Object>, group: u64) -> Result<Vec<u8>> {
-        let values = self.values(hash, tree, group / PAGE_GROUPS)?;
-        // Once: another thread's rebuild may correct it at any time.
         let (size, is_proven) = (tree.size(), tree.is_proven());
+        let values = self.values(hash, tree, group / PAGE_GROUPS)?;
+        if tree.size() != size {
+            // A rebuild, of this thread or another one, has corrected the size, which happens once.
+            return self.group(hash, tree, group);
+        }
         match values.get(in_page(group)) {
             Some(value) if group < groups(size) => {
                 self.read_group(hash, &tree.homes, size, is_proven, group, value)

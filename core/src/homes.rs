@@ -106,10 +106,14 @@ impl<O: ReadAt> Homes<O> {
     }
 
     fn read_listed<B: Backend<Object = O>>(&self, inner: &Inner<B>) -> Result<Vec<Slot<O>>> {
-        let paths = inner.read_paths(self.hash)?.unwrap_or_default();
+        let name = FileName::Paths(self.hash);
+        let Some(paths) = inner.read_paths(self.hash)? else {
+            // Gone since it was listed, which is no damage.
+            return Err(BackendError::Missing { name }.into());
+        };
         if paths.is_empty() {
             return Err(Error::Paths {
-                file: FileName::Paths(self.hash),
+                file: name,
                 source: PathsError::Empty,
             });
         }

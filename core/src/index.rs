@@ -22,7 +22,7 @@ impl Entry {
     pub(crate) const FILES: Self = Self(1 | 2 | 4);
     /// All its files are known to survive a power loss.
     pub(crate) const DURABLE: Self = Self(8);
-    /// The owned data are there and were proved in this opening.
+    /// The owned data are there, were proved in this opening, and survive a power loss.
     pub(crate) const VERIFIED: Self = Self(16);
     /// Something in the blob's homes was found damaged in this opening: quarantined.
     pub(crate) const DAMAGED: Self = Self(32);

@@ -94,6 +94,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         options: ImportOptions,
         watch: &mut Watch<'_>,
     ) -> Result<(Hash, u64)> {
+        self.check()?;
         let file = self.inner.backend.external(path)?;
         self.copy(
             |buf, offset| read_full_at(&file, buf, offset),
@@ -113,7 +114,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         watch: &mut Watch<'_>,
     ) -> Result<(Hash, u64)> {
         let inner = self.inner;
-        inner.kernel.check_writable()?;
+        self.check()?;
         let file = inner.backend.external(path)?;
         let stamp = |file| inner.backend.stamp(file).map_err(Error::Source);
         let before = stamp(&file)?;
@@ -149,6 +150,14 @@ impl<'a, B: Backend> Batch<'a, B> {
         Ok(std::mem::take(&mut self.done))
     }
 
+    /// Whether anything can be added: nothing to what would not be acknowledged.
+    fn check(&self) -> Result<()> {
+        if self.failed {
+            return Err(Error::BatchFailed);
+        }
+        self.inner.kernel.check_writable()
+    }
+
     fn copy(
         &mut self,
         read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
@@ -156,7 +165,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         watch: &mut Watch<'_>,
     ) -> Result<(Hash, u64)> {
         let inner = self.inner;
-        inner.kernel.check_writable()?;
+        self.check()?;
         let mut data = inner.stage(FileName::Temp)?;
         let mut hashing = Hashing::new(inner, options);
         let write = |bytes: &[u8], at: u64| {
@@ -287,11 +296,9 @@ impl<'a, B: Backend> Publication<'a, B> {
         } else {
             Novelty::New
         };
-        // Proved by reading is not enough: what an acknowledged import promises is on the disk.
-        // And the index is a cache: another program may have removed the file.
-        let proved = entry.has(Entry::VERIFIED)
-            && entry.has(Entry::DURABLE)
-            && inner.has_file(&FileName::Data(hash), import.size);
+        // The index is a cache: another program may have removed the file.
+        let proved =
+            entry.has(Entry::VERIFIED) && inner.has_file(&FileName::Data(hash), import.size);
         let Some(path) = &import.reference else {
             let again = !self.owned.insert(hash);
             return Ok(if proved || again { Novelty::Known } else { had });
@@ -330,6 +337,11 @@ impl<'a, B: Backend> Publication<'a, B> {
 
     /// Publishes, and tells the index what is there: also after an error, as far as it is known.
     fn run(self, inner: &Inner<B>) -> Result<()> {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        // What is refused is discarded with its stages.
+        inner.kernel.check_writable()?;
         let mut batch = Vec::new();
         let mut names = Vec::new();
         for (stage, name, flag) in self.files {
@@ -338,10 +350,6 @@ impl<'a, B: Backend> Publication<'a, B> {
                 names.push((hash, flag));
             }
         }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        inner.kernel.check_writable()?;
         let outcome = inner.backend.publish(batch);
         let done = match &outcome {
             Ok(()) => names.len(),

@@ -111,7 +111,8 @@ impl<B: Backend> Inner<B> {
         if self.checked(self.backend.publish(batch)).is_ok() {
             self.kernel.state().index.update(hash, |entry| {
                 let entry = entry.published(Entry::OUTBOARD);
-                if is_owned {
+                // Proved by reading is not enough: what an acknowledged import promises is on the disk.
+                if is_owned && entry.has(Entry::DURABLE) {
                     entry.with(Entry::VERIFIED)
                 } else {
                     entry

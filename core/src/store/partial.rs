@@ -87,7 +87,7 @@ impl<B: Backend> Store<B> {
                 if !files.data {
                     continue;
                 }
-                completed = match inner.finish_completion(hash, &data, watch) {
+                completed = match inner.finish_completion(hash, files.uuid, watch) {
                     // A file that cannot be read is not whole; it stays, and is reported.
                     Err(error) if !error.poisons() && !matches!(error, Error::Cancelled) => false,
                     other => other?,
@@ -107,12 +107,8 @@ impl<B: Backend> Store<B> {
 }
 
 impl<B: Backend> Inner<B> {
-    fn finish_completion(
-        &self,
-        hash: Hash,
-        data: &FileName,
-        watch: &mut Watch<'_>,
-    ) -> Result<bool> {
+    fn finish_completion(&self, hash: Hash, uuid: Uuid, watch: &mut Watch<'_>) -> Result<bool> {
+        let data = &FileName::PartialData(hash, uuid);
         let Some((size, present)) = self.proved(hash, data, &FileName::Outboard(hash), watch)?
         else {
             return Ok(false);
@@ -128,14 +124,20 @@ impl<B: Backend> Inner<B> {
             .map_err(BackendError::io("cut", data))?;
         self.backend.ensure_durable(&[FileName::Outboard(hash)])?;
         self.checked(self.backend.publish(vec![(staged, FileName::Data(hash))]))?;
-        let mut state = self.kernel.state();
-        state.index.remove(data);
-        let entry = state
-            .index
-            .get(hash)
-            .with(Entry::DURABLE)
-            .published(Entry::DATA);
-        state.index.set(hash, entry);
+        {
+            let mut state = self.kernel.state();
+            state.index.remove(data);
+            let entry = state.index.get(hash).with(Entry::DURABLE);
+            state.index.set(hash, entry.published(Entry::DATA));
+        }
+        // The other half, where a move between file systems left it. If it stays, it is reported.
+        let half = FileName::PartialOutboard(hash, uuid);
+        let gone = self.checked(self.backend.remove(std::slice::from_ref(&half)));
+        match gone {
+            Ok(()) => self.kernel.state().index.remove(&half),
+            Err(error) if error.poisons() => return Err(error),
+            Err(_) => {}
+        }
         Ok(true)
     }
 

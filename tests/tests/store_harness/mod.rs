@@ -1,0 +1,235 @@
+//! The places that the tests of the store run on.
+
+// Each test file uses some of them. A harness that cannot do its work fails the test.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::{ffi::OsStr, fs, marker::PhantomData, path::PathBuf, process::Command, time::Duration};
+
+use cap_std::{ambient_authority, fs::Dir};
+use flatbao_core::{EntryKind, Env, ExternalPath, FileName, FlatDir};
+use flatbao_fs::FsBackend;
+use flatbao_mem::{MemBackend, SeededEnv, SimDir, SimDisk};
+use flatbao_tests::{backend_suite::BackendHarness, store_suite::StoreHarness};
+use tempfile::TempDir;
+
+/// The direct back end in memory.
+pub struct Direct {
+    backend: MemBackend,
+    env: SeededEnv,
+}
+
+impl BackendHarness for Direct {
+    type Backend = MemBackend;
+
+    fn fresh() -> Self {
+        let backend = MemBackend::new();
+        backend.grant_external("/granted").unwrap();
+        let env = SeededEnv::new(1);
+        Self { backend, env }
+    }
+
+    fn open(&self) -> MemBackend {
+        self.backend.clone()
+    }
+
+    fn put_external(&self, path: &ExternalPath, bytes: &[u8]) {
+        self.backend.put_external(path, bytes);
+    }
+
+    fn plant(&self, name: &OsStr, kind: EntryKind) -> bool {
+        self.backend.plant_other(name, kind);
+        true
+    }
+}
+
+impl StoreHarness for Direct {
+    fn env(&self) -> Env {
+        self.env.env()
+    }
+}
+
+/// Where the three areas are: file system and directory of each.
+pub trait Layout {
+    const AREAS: [(&'static str, &'static str); 3];
+}
+
+pub struct OneDirectory;
+
+impl Layout for OneDirectory {
+    const AREAS: [(&'static str, &'static str); 3] = [("a", "store"); 3];
+}
+
+pub struct ThreeDirectories;
+
+impl Layout for ThreeDirectories {
+    const AREAS: [(&'static str, &'static str); 3] =
+        [("a", "complete"), ("a", "partial"), ("a", "meta")];
+}
+
+/// Publishing crosses file systems wherever it changes the area.
+pub struct ThreeFileSystems;
+
+impl Layout for ThreeFileSystems {
+    const AREAS: [(&'static str, &'static str); 3] =
+        [("a", "store"), ("b", "store"), ("c", "store")];
+}
+
+/// The production protocol over simulated directories.
+pub struct Flat<L> {
+    pub disk: SimDisk,
+    env: SeededEnv,
+    layout: PhantomData<L>,
+}
+
+impl<L: Layout> Flat<L> {
+    fn area(&self, index: usize) -> SimDir {
+        let (file_system, dir) = L::AREAS[index];
+        self.disk.file_system(file_system).make_dir(dir).unwrap()
+    }
+
+    fn outside(&self) -> SimDir {
+        self.disk.file_system("outside")
+    }
+}
+
+impl<L: Layout> BackendHarness for Flat<L> {
+    type Backend = FlatDir<SimDir>;
+
+    fn fresh() -> Self {
+        Self {
+            disk: SimDisk::new(),
+            env: SeededEnv::new(2),
+            layout: PhantomData,
+        }
+    }
+
+    fn open(&self) -> FlatDir<SimDir> {
+        let [complete, partial, meta] = [0, 1, 2].map(|index| self.area(index));
+        let mut backend = FlatDir::with_areas(complete, partial, meta).unwrap();
+        backend.grant_external("/granted", self.outside()).unwrap();
+        backend
+    }
+
+    fn put_external(&self, path: &ExternalPath, bytes: &[u8]) {
+        let below = path.as_str().strip_prefix("/granted/").unwrap();
+        let mut parts: Vec<_> = below.split('/').collect();
+        let name = parts.pop().unwrap();
+        let dir = parts
+            .into_iter()
+            .fold(self.outside(), |dir, part| dir.make_dir(part).unwrap());
+        match dir.content(name) {
+            Some(_) => dir.change_file(name, bytes).unwrap(),
+            None => dir.plant_file(name, bytes).unwrap(),
+        }
+    }
+
+    fn plant(&self, name: &OsStr, kind: EntryKind) -> bool {
+        let dir = self.area(FileName::parse(name).map_or(0, |name| name.area() as usize));
+        match kind {
+            EntryKind::File => dir.plant_file(name, b"planted"),
+            EntryKind::Link => dir.plant_link(name, "README"),
+            EntryKind::Directory => dir.make_dir(name).map(drop),
+            EntryKind::Other => dir.plant_other(name),
+        }
+        .unwrap();
+        true
+    }
+
+    fn lose_power(&mut self) -> bool {
+        self.disk = self.disk.crash();
+        true
+    }
+
+    fn kill(&mut self) -> bool {
+        self.disk = self.disk.kill();
+        true
+    }
+}
+
+impl<L: Layout> StoreHarness for Flat<L> {
+    fn env(&self) -> Env {
+        self.env.env()
+    }
+}
+
+/// A directory of the operating system, or three.
+pub struct OnDisk<const THREE: bool> {
+    root: TempDir,
+    env: SeededEnv,
+}
+
+impl<const THREE: bool> OnDisk<THREE> {
+    fn area(&self, index: usize) -> PathBuf {
+        let name = match THREE {
+            true => ["complete", "partial", "meta"][index],
+            false => "store",
+        };
+        self.root.path().join(name)
+    }
+}
+
+impl<const THREE: bool> BackendHarness for OnDisk<THREE> {
+    type Backend = FsBackend;
+
+    fn fresh() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let env = SeededEnv::new(3);
+        let this = Self { root, env };
+        for area in 0..3 {
+            fs::create_dir_all(this.area(area)).unwrap();
+        }
+        fs::create_dir(this.root.path().join("outside")).unwrap();
+        this
+    }
+
+    fn open(&self) -> FsBackend {
+        let dir = |at| Dir::open_ambient_dir(self.area(at), ambient_authority()).unwrap();
+        let mut backend = match THREE {
+            true => flatbao_fs::open_areas(dir(0), dir(1), dir(2)).unwrap(),
+            false => flatbao_fs::open(dir(0)),
+        };
+        let outside = self.root.path().join("outside");
+        flatbao_fs::grant_ambient(&mut backend, "/granted", outside).unwrap();
+        backend
+    }
+
+    fn put_external(&self, path: &ExternalPath, bytes: &[u8]) {
+        let below = path.as_str().strip_prefix("/granted/").unwrap();
+        let path = self.root.path().join("outside").join(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let modified = || fs::metadata(&path).and_then(|found| found.modified()).ok();
+        let before = modified();
+        loop {
+            fs::write(&path, bytes).unwrap();
+            // A clock that ticks slowly gives two writes one time.
+            if modified() != before {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn plant(&self, name: &OsStr, kind: EntryKind) -> bool {
+        let area = FileName::parse(name).map_or(0, |name| name.area() as usize);
+        let path = self.area(area).join(name);
+        match kind {
+            EntryKind::File => fs::write(path, b"planted").unwrap(),
+            EntryKind::Directory => fs::create_dir(path).unwrap(),
+            #[cfg(unix)]
+            EntryKind::Link => std::os::unix::fs::symlink("README", path).unwrap(),
+            #[cfg(unix)]
+            EntryKind::Other => {
+                assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+            }
+            #[cfg(not(unix))]
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl<const THREE: bool> StoreHarness for OnDisk<THREE> {
+    fn env(&self) -> Env {
+        self.env.env()
+    }
+}
