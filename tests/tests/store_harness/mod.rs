@@ -106,7 +106,10 @@ impl<L: Layout> BackendHarness for Flat<L> {
     fn open(&self) -> FlatDir<SimDir> {
         let [complete, partial, meta] = [0, 1, 2].map(|index| self.area(index));
         let mut backend = FlatDir::with_areas(complete, partial, meta).unwrap();
-        backend.grant_external("/granted", self.outside()).unwrap();
+        let mut grant = |prefix: &str, dir: SimDir| backend.grant_external(prefix, dir).unwrap();
+        grant("/granted", self.outside());
+        grant("/granted/inner", self.disk.file_system("inner"));
+        grant("/inside", self.disk.file_system(L::AREAS[0].0));
         backend
     }
 
@@ -133,6 +136,19 @@ impl<L: Layout> BackendHarness for Flat<L> {
         }
         .unwrap();
         true
+    }
+
+    fn put_shadowed(&self, outer: &[u8], inner: &[u8]) -> Option<ExternalPath> {
+        let path = ExternalPath::parse("/granted/inner/file").unwrap();
+        self.put_external(&path, outer);
+        let shadow = self.disk.file_system("inner");
+        shadow.plant_file("file", inner).unwrap();
+        Some(path)
+    }
+
+    fn path_inside(&self, name: &FileName) -> Option<ExternalPath> {
+        let path = format!("/inside/{}/{name}", L::AREAS[0].1);
+        Some(ExternalPath::parse(&path).unwrap())
     }
 
     fn lose_power(&mut self) -> bool {
@@ -178,7 +194,9 @@ impl<const THREE: bool> BackendHarness for OnDisk<THREE> {
         for area in 0..3 {
             fs::create_dir_all(this.area(area)).unwrap();
         }
-        fs::create_dir(this.root.path().join("outside")).unwrap();
+        for dir in ["outside", "inner"] {
+            fs::create_dir(this.root.path().join(dir)).unwrap();
+        }
         this
     }
 
@@ -188,8 +206,13 @@ impl<const THREE: bool> BackendHarness for OnDisk<THREE> {
             true => flatbao_fs::open_areas(dir(0), dir(1), dir(2)).unwrap(),
             false => flatbao_fs::open(dir(0)),
         };
-        let outside = self.root.path().join("outside");
-        flatbao_fs::grant_ambient(&mut backend, "/granted", outside).unwrap();
+        let mut grant = |prefix: &str, dir: &str| {
+            let dir = self.root.path().join(dir);
+            flatbao_fs::grant_ambient(&mut backend, prefix, dir).unwrap();
+        };
+        grant("/granted", "outside");
+        grant("/granted/inner", "inner");
+        grant("/inside", ".");
         backend
     }
 
@@ -225,6 +248,18 @@ impl<const THREE: bool> BackendHarness for OnDisk<THREE> {
             _ => return false,
         }
         true
+    }
+
+    fn put_shadowed(&self, outer: &[u8], inner: &[u8]) -> Option<ExternalPath> {
+        let path = ExternalPath::parse("/granted/inner/file").unwrap();
+        self.put_external(&path, outer);
+        fs::write(self.root.path().join("inner/file"), inner).unwrap();
+        Some(path)
+    }
+
+    fn path_inside(&self, name: &FileName) -> Option<ExternalPath> {
+        let area = if THREE { "complete" } else { "store" };
+        Some(ExternalPath::parse(&format!("/inside/{area}/{name}")).unwrap())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The directory of the operating system keeps every promise of `Dir`.
+//! The directory of the operating system and the simulated one keep every promise of `Dir`.
 
 // A harness that cannot do its work fails the test.
 #![allow(clippy::unwrap_used)]
@@ -7,6 +7,7 @@ use std::{fs, path::PathBuf};
 
 use cap_std::{ambient_authority, fs::Dir};
 use flatbao_fs::CapDir;
+use flatbao_mem::{SimDir, SimDisk};
 use flatbao_tests::dir_suite::{DirHarness, Plant};
 use tempfile::TempDir;
 
@@ -72,4 +73,54 @@ impl DirHarness for OnDisk {
     }
 }
 
+struct Simulated {
+    disk: SimDisk,
+}
+
+impl Simulated {
+    fn dir(&self, name: &str) -> SimDir {
+        self.disk.file_system("a").make_dir(name).unwrap()
+    }
+}
+
+impl DirHarness for Simulated {
+    type Dir = SimDir;
+
+    fn fresh() -> Self {
+        Self {
+            disk: SimDisk::new(),
+        }
+    }
+
+    fn open(&self) -> SimDir {
+        self.dir("home")
+    }
+
+    fn open_other(&self) -> SimDir {
+        self.dir("other")
+    }
+
+    fn plant(&self, at: &str, what: Plant<'_>) -> bool {
+        let (parents, name) = at.rsplit_once('/').unwrap_or(("", at));
+        let dir = parents
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .fold(self.open(), |dir, part| dir.make_dir(part).unwrap());
+        match what {
+            Plant::Directory => dir.make_dir(name).map(drop),
+            Plant::Link(target) => dir.plant_link(name, target),
+            Plant::Fifo => dir.plant_other(name),
+        }
+        .unwrap();
+        true
+    }
+
+    fn restart(self) -> Self {
+        Self {
+            disk: self.disk.kill(),
+        }
+    }
+}
+
 flatbao_tests::dir_conformance!(cap_dir, OnDisk);
+flatbao_tests::dir_conformance!(sim_dir, Simulated);
