@@ -8,7 +8,7 @@ use crate::{Op, OpKind};
 ///
 /// A fault strikes once, the first time that it fits, unless it is [`sticky`](Self::sticky). What a
 /// failing operation was to do is not done, but for syncs: those lose what they were to make durable,
-/// and no later sync brings it back (DURABILITY, "Measured").
+/// and no later sync brings it back.
 pub struct Fault {
     fits: Box<dyn Fn(&Op) -> bool + Send>,
     kind: io::ErrorKind,

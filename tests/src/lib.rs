@@ -4,6 +4,11 @@
 //! expand [`dir_conformance!`] once in a test file, or [`backend_suite::BackendHarness`] for a
 //! [`Backend`](flatbao_core::Backend) and [`backend_conformance!`]: each promise of the trait's documentation
 //! becomes a test of its own.
+//!
+//! Tests name what they hold. `PD-07` is the seventh thing that the old flat store got wrong, as it was
+//! reproduced against it: `tests/defects.rs` has the table, with what is left for later work. `BAD-INPUTS 41`
+//! is a row of a numbered catalogue of hostile names, files, paths, tags, streams and environments:
+//! `tests/bad_inputs.rs` goes through it.
 #![forbid(unsafe_code)]
 
 pub mod backend_suite;

@@ -1,6 +1,6 @@
 //! The process dies, or the power fails, before every call that changes something: what was acknowledged is
-//! there, what was under way is old or new, and nothing unproved is served (DURABILITY.md; HOUSE.md,
-//! invariants 2, 3, 9 and rulings 2, 5).
+//! there, what was under way is old or new, and nothing unproved is served (ARCHITECTURE.md,
+//! invariants 2, 3 and 9).
 
 // A test reports by panicking, and so do its helpers; what it casts is small.
 #![allow(

@@ -1,5 +1,5 @@
-//! What the old flat store got wrong: one test for each row of PEER-DEFECTS.md that concerns import, tags,
-//! collection, opening and reading. Each is named by an id, `PD-nn`, in the order of that page.
+//! What the old flat store got wrong: one test for each row of that catalogue (PEER-DEFECTS) that concerns import, tags,
+//! collection, opening and reading. Each is named by an id, `PD-nn`.
 
 // A test reports by panicking, and so do its helpers; what it casts is small.
 #![allow(
@@ -42,7 +42,7 @@ const DEFECTS: &str = include_str!("defects.rs");
 const FIXTURES: &str = include_str!("fixtures.rs");
 const FLIPS: &str = include_str!("flips.rs");
 
-/// Every row of PEER-DEFECTS.md.
+/// Every row of the catalogue.
 const ROWS: [(&str, &str, Held); 45] = [
     ("PD-01", "import from a stream without flush", In(DEFECTS)),
     (
@@ -499,7 +499,7 @@ fn a_partial_with_a_hole_is_not_completed() {
 }
 
 /// PD-43: a good complete blob could be overwritten. Nothing but proved bytes ever replaces it; a damaged one
-/// is replaced by an import of its content (ruling 2).
+/// is replaced by an import of its content.
 #[test]
 fn a_complete_blob_is_replaced_by_proved_bytes_only() {
     let content = bytes(1, 3 * GROUP);

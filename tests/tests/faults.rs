@@ -1,7 +1,7 @@
 //! Every call of the system fails once, or from some moment on, while the store does each thing that it
 //! does: a typed error and no panic; memory and disk agree; nothing is left behind for good; reading goes
-//! on; and after a failed sync nothing more is written (BAD-INPUTS 79 to 83; HOUSE.md, invariants 11 and
-//! 12, rulings 3 and 4).
+//! on; and after a failed sync nothing more is written (BAD-INPUTS 79 to 83; ARCHITECTURE.md,
+//! invariants 11 and 12).
 
 // A test reports by panicking, and so do its helpers; what it casts is small.
 #![allow(
@@ -565,7 +565,7 @@ fn after_a_failed_sync_nothing_is_written_until_reopened() {
     assert!(syncs > 25, "{syncs} syncs were seen");
 }
 
-/// Ruling 3: a random source that repeats itself is asked again, a bounded number of times, and a broken one
+/// A random source that repeats itself is asked again, a bounded number of times, and a broken one
 /// is an error; either way nothing stays behind.
 #[test]
 fn a_stuck_random_source() {

@@ -1,4 +1,4 @@
-//! The durability protocol: the only place that writes, syncs, renames and syncs again (DURABILITY).
+//! The durability protocol: the only place that writes, syncs, renames and syncs again.
 
 use std::{ffi::OsStr, io, path::Path};
 
@@ -142,7 +142,7 @@ impl<D: Dir> Backend for FlatDir<D> {
             .iter()
             .map(|dir| {
                 dir.try_lock(OsStr::new(&name))
-                    .map_err(BackendError::io("lock", &name))?
+                    .map_err(BackendError::io("lock", "the store directory"))?
                     .ok_or(BackendError::Busy)
             })
             .collect()

@@ -237,7 +237,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             if novelty == Novelty::Known {
                 drop((data, outboard));
             } else {
-                // Rulings 3 and 5: the outboard comes first, the data are the commit.
+                // The outboard comes first, the data are the commit.
                 publication.push(outboard, FileName::Outboard(hash), Entry::OUTBOARD);
                 publication.push(data, FileName::Data(hash), Entry::DATA);
             }
