@@ -24,6 +24,7 @@ mod list;
 mod mark;
 mod open;
 mod partial;
+mod publication;
 mod sweep;
 mod tags;
 

@@ -1,0 +1,139 @@
+//! What a batch of imports has to publish, and what it need not.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+
+use crate::{
+    Backend, BackendError, Error, FileName, Hash, PathSet, ReadAt, Result,
+    index::Entry,
+    io::write_all_at,
+    store::{Inner, Novelty, Stage, batch::Pending},
+};
+
+/// The files of a batch that are published together.
+pub(super) struct Publication<'a, B: Backend> {
+    files: Vec<(Stage<'a, B>, FileName, Entry)>,
+    /// Lists of external paths, and whether they have to be written.
+    paths: BTreeMap<Hash, (PathSet, bool)>,
+    /// Blobs whose data are among the files.
+    owned: BTreeSet<Hash>,
+}
+
+impl<B: Backend> Default for Publication<'_, B> {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            paths: BTreeMap::new(),
+            owned: BTreeSet::new(),
+        }
+    }
+}
+
+impl<'a, B: Backend> Publication<'a, B> {
+    /// Decides what an import needs, and notes its external path.
+    pub(super) fn add(&mut self, inner: &Inner<B>, import: &Pending<'_, B>) -> Result<Novelty> {
+        let hash = import.hash;
+        let entry = inner.kernel.state().index.get(hash);
+        let had = if entry.is_complete() {
+            Novelty::Replaced
+        } else {
+            Novelty::New
+        };
+        // The index is a cache: another program may have removed the file.
+        let proved =
+            entry.has(Entry::VERIFIED) && inner.has_file(&FileName::Data(hash), import.size);
+        let Some(path) = &import.reference else {
+            let again = !self.owned.insert(hash);
+            return Ok(if proved || again { Novelty::Known } else { had });
+        };
+        let (paths, changed) = match self.paths.entry(hash) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(new) => new.insert((inner.known_paths(hash, entry)?, false)),
+        };
+        let is_known = !paths.insert(path) && proved;
+        *changed |= !is_known;
+        Ok(if is_known { Novelty::Known } else { had })
+    }
+
+    /// Adds a file, if there is one.
+    pub(super) fn push(&mut self, stage: Option<Stage<'a, B>>, name: FileName, flag: Entry) {
+        if let Some(stage) = stage {
+            self.files.push((stage, name, flag));
+        }
+    }
+
+    /// Adds the lists of external paths that changed.
+    pub(super) fn push_paths(&mut self, inner: &'a Inner<B>) -> Result<()> {
+        for (hash, (paths, changed)) in std::mem::take(&mut self.paths) {
+            if !changed {
+                continue;
+            }
+            let name = FileName::Paths(hash);
+            let bytes = paths.encode().map_err(|source| Error::Paths {
+                file: name.clone(),
+                source,
+            })?;
+            let mut stage = inner.stage(|uuid| FileName::PathsTemp(hash, uuid))?;
+            write_all_at(stage.file(), &bytes, 0).map_err(BackendError::io("write", &name))?;
+            self.push(Some(stage), name, Entry::PATHS);
+        }
+        Ok(())
+    }
+
+    /// Publishes, and tells the index what is there: also after an error, as far as it is known.
+    pub(super) fn run(self, inner: &Inner<B>) -> Result<()> {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        // What is refused is discarded with its stages.
+        inner.kernel.check_writable()?;
+        let mut batch = Vec::new();
+        let mut names = Vec::new();
+        for (stage, name, flag) in self.files {
+            if let (Some(staged), Some(hash)) = (stage.into_inner(), name.hash()) {
+                batch.push((staged, name));
+                names.push((hash, flag));
+            }
+        }
+        let outcome = inner.backend.publish(batch);
+        let done = match &outcome {
+            Ok(()) => names.len(),
+            Err(error) => error.done,
+        };
+        let mut published: BTreeMap<Hash, Entry> = BTreeMap::new();
+        for (hash, flag) in &names[..done] {
+            let entry = published.entry(*hash).or_default();
+            *entry = entry.with(*flag);
+        }
+        {
+            let mut state = inner.kernel.state();
+            for (hash, new) in published {
+                let entry = state.index.get(hash).published(new);
+                state.index.set(hash, entry);
+            }
+        }
+        inner.checked(outcome)?;
+        // What another thread's failed sync may have taken along is not acknowledged.
+        inner.kernel.check_writable()
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    /// The external paths of a blob. A list that cannot be read holds nothing that could be lost: a new
+    /// one, with a path that was just proved, replaces it.
+    fn known_paths(&self, hash: Hash, entry: Entry) -> Result<PathSet> {
+        if !entry.has(Entry::PATHS) {
+            return Ok(PathSet::default());
+        }
+        match self.read_paths(hash) {
+            Ok(paths) => Ok(paths.unwrap_or_default()),
+            Err(Error::Paths { .. }) => Ok(PathSet::default()),
+            // Not damage: what it lists would be lost.
+            Err(error) => Err(error),
+        }
+    }
+
+    fn has_file(&self, name: &FileName, size: u64) -> bool {
+        let file = self.backend.open(name).ok().flatten();
+        file.is_some_and(|file| file.size().is_ok_and(|found| found == size))
+    }
+}
