@@ -4,7 +4,7 @@
 //!
 //! A store gets a *directory*, not a path. A path means something else as soon as somebody renames a
 //! parent or puts a link in its place; an open directory goes on meaning what it meant. That is why
-//! [`open`] takes a [`cap_std::fs::Dir`], and why everything that looks up a path with the rights of the
+//! [`open()`] takes a [`cap_std::fs::Dir`], and why everything that looks up a path with the rights of the
 //! whole process says so in its name: [`open_ambient`], [`create_ambient`], [`grant_ambient`]. A program
 //! that calls none of them gives its store no right but those to the directories that it hands over.
 //!

@@ -56,8 +56,8 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// committed. Returns hash and size.
     ///
     /// # Errors
-    /// As [`Store::import_reader`]; what was added before is not affected then. Every 128 imports are
-    /// published: an error of that ends the batch, [`Error::BatchFailed`] from then on.
+    /// As [`Store::import_reader`](crate::Store::import_reader); what was added before is not affected then.
+    /// Every 128 imports are published: an error of that ends the batch, [`Error::BatchFailed`] from then on.
     pub fn import_reader(&mut self, reader: impl Read) -> Result<(Hash, u64)> {
         self.import_reader_with(reader, ImportOptions::default(), &mut unwatched)
     }
@@ -65,7 +65,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// As [`import_reader`](Self::import_reader), in some other way.
     ///
     /// # Errors
-    /// As [`Store::import_reader_with`].
+    /// As [`Store::import_reader_with`](crate::Store::import_reader_with).
     pub fn import_reader_with(
         &mut self,
         mut reader: impl Read,
@@ -78,7 +78,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// Adds bytes in memory.
     ///
     /// # Errors
-    /// As [`Store::import_bytes`].
+    /// As [`Store::import_bytes`](crate::Store::import_bytes).
     pub fn import_bytes(&mut self, bytes: &[u8], options: ImportOptions) -> Result<(Hash, u64)> {
         self.import_reader_with(bytes, options, &mut unwatched)
     }
@@ -86,7 +86,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// Adds a copy of a file outside the store.
     ///
     /// # Errors
-    /// As [`Store::import_file`], and as the options say.
+    /// As [`Store::import_file`](crate::Store::import_file), and as the options say.
     pub fn import_file_with(
         &mut self,
         path: &ExternalPath,
@@ -105,7 +105,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// Adds a file outside the store by reference.
     ///
     /// # Errors
-    /// As [`Store::import_reference`], and as the options say.
+    /// As [`Store::import_reference`](crate::Store::import_reference), and as the options say.
     pub fn import_reference_with(
         &mut self,
         path: &ExternalPath,
@@ -131,7 +131,7 @@ impl<'a, B: Backend> Batch<'a, B> {
     /// The blobs it names are not looked at.
     ///
     /// # Errors
-    /// As [`Store::import_bytes`].
+    /// As [`Store::import_bytes`](crate::Store::import_bytes).
     pub fn import_collection(&mut self, collection: &Collection) -> Result<Hash> {
         let (meta, _) = self.import_bytes(&collection.encode_meta(), ImportOptions::default())?;
         let sequence = collection.sequence(meta).encode();

@@ -52,7 +52,7 @@ pub trait StoreHarness: BackendHarness {
 
 /// Expands to one `#[test]` for each promise, in a module of this name, on this [`StoreHarness`].
 ///
-/// ```ignore
+/// ```text
 /// flatbao_tests::store_conformance!(my_store, MyHarness);
 /// ```
 #[macro_export]
