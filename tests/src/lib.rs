@@ -3,7 +3,8 @@
 //! There is a level for either seam. Implement [`dir_suite::DirHarness`] for a [`Dir`](flatbao_core::Dir) and
 //! expand [`dir_conformance!`] once in a test file, or [`backend_suite::BackendHarness`] for a
 //! [`Backend`](flatbao_core::Backend) and [`backend_conformance!`]: each promise of the trait's documentation
-//! becomes a test of its own.
+//! becomes a test of its own. [`store_suite`] does the same for a whole store over a back end, and [`model`]
+//! compares one with a plain map, call by call.
 //!
 //! Tests name what they hold. `PD-07` is the seventh thing that the old flat store got wrong, as it was
 //! reproduced against it: `tests/defects.rs` has the table, with what is left for later work. `BAD-INPUTS 41`
