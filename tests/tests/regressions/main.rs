@@ -1,4 +1,4 @@
-//! What once went wrong: each test holds a promise that a review found broken.
+//! What once went wrong: each test holds a promise that was once broken.
 
 // The helpers of a test report by panicking, as the test itself does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
