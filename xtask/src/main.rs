@@ -105,9 +105,12 @@ fn cargo(args: &str) -> Command {
     command
 }
 
-/// The top of the checkout: the parent of this crate.
+/// The top of the checkout: the parent of this crate. Cargo says at run time where that is, also when the
+/// checkout was moved after it was built.
 fn root() -> PathBuf {
-    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let own =
+        env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let mut root = PathBuf::from(own);
     root.pop();
     root
 }
