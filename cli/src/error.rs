@@ -1,8 +1,8 @@
 //! What goes wrong on the command line: kinds, exit codes, and what to do next.
 
-use std::{error::Error as _, io, path::Path};
+use std::{io, path::Path};
 
-use flatbao_core::{BackendError, Error as StoreError, Hash, NotWritable};
+use flatbao_core::{BackendError, Error as StoreError, Hash, NotWritable, text::chain};
 use flatbao_fs::FsError;
 
 use crate::output::printable;
@@ -146,13 +146,7 @@ impl CliError {
 
     /// The error and its causes on one line.
     pub(crate) fn message(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        chain(self)
     }
 
     /// What to do next.

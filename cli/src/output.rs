@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytesize::ByteSize;
+use flatbao_core::text;
 use serde_json::{Value, json};
 
 use crate::{
@@ -209,24 +210,7 @@ pub(crate) fn exact(path: impl AsRef<Path>) -> String {
 
 /// A path or name that can do nothing to a terminal: what it would not show as itself is written `\xNN`.
 pub(crate) fn printable(path: impl AsRef<Path>) -> String {
-    let mut text = String::new();
-    for chunk in path.as_ref().as_os_str().as_encoded_bytes().utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if matches!(c, '\'' | '"' | '\\') || c.escape_debug().eq([c]) {
-                text.push(c);
-            } else {
-                escape(&mut text, c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
-        escape(&mut text, chunk.invalid());
-    }
-    text
-}
-
-fn escape(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        text.push_str(&format!("\\x{byte:02x}"));
-    }
+    text::printable(path.as_ref().as_os_str().as_encoded_bytes())
 }
 
 #[cfg(test)]

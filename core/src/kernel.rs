@@ -14,6 +14,7 @@ use std::{
 use crate::{
     BlobFormat, Error, FileName, Hash, HashAndFormat, NotWritable, Result, TagDamage, TagMap,
     index::{Entry, Index},
+    text::chain,
 };
 
 /// The shared state of one opening.
@@ -301,10 +302,4 @@ impl Drop for TempTag {
     fn drop(&mut self) {
         self.kernel.release(self.value);
     }
-}
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -46,6 +46,7 @@ pub mod sequence;
 pub mod store;
 pub mod tag;
 pub mod tag_file;
+pub mod text;
 mod trailer;
 pub mod tree;
 

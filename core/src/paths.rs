@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::BTreeSet, fmt};
 
-use crate::{limits::MAX_PATHS_FILE, tag::escape_into, trailer};
+use crate::{limits::MAX_PATHS_FILE, text::lossless, trailer};
 
 /// An absolute path outside the store that may be opened: no `.` or `..`, no empty component, no NUL, and
 /// not in `/proc`, `/sys` or `/dev` (but `/dev/shm` is memory like any other).
@@ -69,9 +69,7 @@ impl ExternalPath {
 
 impl fmt::Display for ExternalPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        escape_into(&mut text, self.0.as_bytes());
-        f.write_str(&text)
+        f.write_str(&lossless(self.0.as_bytes()))
     }
 }
 

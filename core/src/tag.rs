@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::limits::MAX_TAG_NAME;
+use crate::{limits::MAX_TAG_NAME, text::lossless};
 
 /// The name of a tag: any bytes, at most [`MAX_TAG_NAME`] of them, in most cases UTF-8.
 ///
@@ -66,9 +66,7 @@ impl TryFrom<&str> for Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(self.0.len());
-        escape_into(&mut text, &self.0);
-        f.pad(&text)
+        f.pad(&lossless(&self.0))
     }
 }
 
@@ -76,35 +74,6 @@ impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tag({self})")
     }
-}
-
-/// Appends the lossless printable form of `bytes`.
-pub(crate) fn escape_into(text: &mut String, bytes: &[u8]) {
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c == '\\' {
-                text.push_str("\\\\");
-            } else if is_printable(c) {
-                text.push(c);
-            } else {
-                escape_bytes(text, c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
-        escape_bytes(text, chunk.invalid());
-    }
-}
-
-fn escape_bytes(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        text.push_str("\\x");
-        text.push_str(&hex::encode([*byte]));
-    }
-}
-
-/// Whether a terminal shows the character as itself: no control, no invisible or direction-changing one.
-fn is_printable(c: char) -> bool {
-    // The standard library's own table of what Debug may show; quotes are printable all the same.
-    matches!(c, '\'' | '"') || c.escape_debug().eq([c])
 }
 
 impl FromStr for Tag {

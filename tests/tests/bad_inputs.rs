@@ -25,8 +25,8 @@ use std::{
 };
 
 use common::{
-    GROUP, Machine, assert_reads, bytes, external, fresh_env, outboard, raw, read, real_files, seq,
-    sequence, tag,
+    GROUP, Machine, assert_reads, bytes, external, fresh_env, outboard, raw, read, real_files,
+    removed, seq, sequence, tag,
 };
 use flatbao_core::{
     BackendError, EntryKind, Error, ExternalPath, FileName, Hash, NotWritable, ReadAt, Recovery,
@@ -916,14 +916,7 @@ fn odd_sequences() {
     // The children, the three sequences, and the empty blob.
     assert_eq!(plan.live(), (1 << 18) + 4);
     let swept = store.sweep(plan).unwrap();
-    assert_eq!(
-        swept
-            .removed
-            .iter()
-            .map(|item| item.hash)
-            .collect::<Vec<_>>(),
-        [dead]
-    );
+    assert_eq!(removed(&swept), [dead]);
     assert_reads(&store, kept, &7_u32.to_le_bytes());
     // An empty sequence is one.
     let empty = store.import_bytes(b"").unwrap().hash;

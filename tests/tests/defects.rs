@@ -19,7 +19,7 @@ use std::{
 
 use common::{
     GROUP, Machine, SimStore, assert_reads, bytes, external, fresh_env, groups_that_read, outboard,
-    raw, read, seq, sequence, tag,
+    raw, read, removed, seq, sequence, tag,
 };
 use flatbao_core::{
     Backend, BackendError, Error, FileName, Hash, ReadAt, Store, TagFile, Uuid,
@@ -286,14 +286,7 @@ fn what_is_protected_after_the_mark_is_spared() {
     drop(store.import_bytes(&bytes(3, 20_003)).unwrap());
     drop(store.import_reference(&path).unwrap());
     let swept = store.sweep(plan).unwrap();
-    assert_eq!(
-        swept
-            .removed
-            .iter()
-            .map(|item| item.hash)
-            .collect::<Vec<_>>(),
-        [dead]
-    );
+    assert_eq!(removed(&swept), [dead]);
     assert_eq!(swept.spared.len(), 5);
     assert!(
         swept

@@ -70,12 +70,8 @@ impl<B: Backend> Inner<B> {
         for (root, value) in roots {
             live.insert(value.hash);
             if value.format == BlobFormat::HashSeq && expanded.insert(value.hash) {
-                self.for_each_child(value.hash, |child| {
+                self.for_each_child_of_root(root, value.hash, |child| {
                     live.insert(child);
-                })
-                .map_err(|error| Error::Root {
-                    root: root.clone(),
-                    source: error.into(),
                 })?;
             }
             if watch(Progress::Marked {
@@ -87,6 +83,20 @@ impl<B: Backend> Inner<B> {
             }
         }
         Ok(live)
+    }
+
+    /// As [`for_each_child`](Self::for_each_child) of a root: that it cannot be read keeps everything alive.
+    pub(super) fn for_each_child_of_root(
+        self: &Arc<Self>,
+        root: &dyn fmt::Display,
+        hash: Hash,
+        each: impl FnMut(Hash),
+    ) -> Result<()> {
+        self.for_each_child(hash, each)
+            .map_err(|error| Error::Root {
+                root: root.to_string(),
+                source: error.into(),
+            })
     }
 
     /// Reads a hash sequence piece by piece, verified.
@@ -159,11 +169,8 @@ impl<B: Backend> Inner<B> {
         for (root, value) in roots {
             let mut reaches = value.hash == hash;
             if value.format == BlobFormat::HashSeq && !reaches {
-                self.for_each_child(value.hash, |child| reaches |= child == hash)
-                    .map_err(|error| Error::Root {
-                        root: root.to_string(),
-                        source: error.into(),
-                    })?;
+                let each = |child| reaches |= child == hash;
+                self.for_each_child_of_root(&root, value.hash, each)?;
             }
             if reaches {
                 let by = root.to_string();

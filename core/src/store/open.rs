@@ -7,10 +7,11 @@ use crate::{
     TagDamage, TagFile, TagMap, WriteAt,
     index::{Entry, Index},
     io::{read_capped, write_all_at},
-    kernel::{Kernel, KnownTags, Tags, chain},
+    kernel::{Kernel, KnownTags, Tags},
     limits::MAX_TAGS_FILE,
     progress::{Progress, Watch, unwatched},
     store::{Inner, Store, stage_new},
+    text::{chain, lossless},
 };
 
 /// How many odd entries are told one by one; the others are counted.
@@ -248,11 +249,7 @@ impl Listing {
         if self.odd.len() < ODD_TOLD {
             let name = match name {
                 ListedName::Typed(name) => name.to_string(),
-                ListedName::Foreign(name) => {
-                    let mut text = String::new();
-                    crate::tag::escape_into(&mut text, name.as_encoded_bytes());
-                    text
-                }
+                ListedName::Foreign(name) => lossless(name.as_encoded_bytes()),
             };
             self.odd.push(Odd { name, kind });
         }

@@ -91,12 +91,8 @@ impl<B: Backend> Inner<B> {
             for sequence in sequences {
                 if since.read.insert(sequence) {
                     let children = &mut since.children;
-                    self.for_each_child(sequence, |child| {
+                    self.for_each_child_of_root(&Root::Temporary, sequence, |child| {
                         children.insert(child);
-                    })
-                    .map_err(|error| Error::Root {
-                        root: Root::Temporary.to_string(),
-                        source: error.into(),
                     })?;
                 }
             }
@@ -129,8 +125,14 @@ impl<B: Backend> Inner<B> {
                     rest = &[];
                 }
                 Err(error) => {
-                    let (done, in_doubt) = (error.done, error.unknown > 0);
+                    let done = error.done;
                     gone.extend(names.into_iter().take(done + error.unknown));
+                    let error = Error::from(error);
+                    if error.poisons() {
+                        self.kernel.poison_on(&error);
+                        outcome = Err(error);
+                        break;
+                    }
                     // The blob that holds the first name that did not go.
                     let mut before = 0;
                     let stuck = rest
@@ -140,20 +142,11 @@ impl<B: Backend> Inner<B> {
                             done < before
                         })
                         .unwrap_or(rest.len() - 1);
-                    let hash = rest[stuck].hash;
+                    swept.spared.push(Spared {
+                        hash: rest[stuck].hash,
+                        reason: Reason::Failed(error),
+                    });
                     rest = &rest[stuck + 1..];
-                    let error = self.checked::<(), _>(Err(error)).err();
-                    match error {
-                        Some(error) if in_doubt || error.poisons() => {
-                            outcome = Err(error);
-                            rest = &[];
-                        }
-                        Some(error) => swept.spared.push(Spared {
-                            hash,
-                            reason: Reason::Failed(error),
-                        }),
-                        None => {}
-                    }
                 }
             }
         }

@@ -26,7 +26,7 @@ use flatbao_core::{
     Backend, EntryKind, Env, Error, ExternalPath, FileName, FlatDir, Hash, HashAndFormat, ReadAt,
     Recovery, Result, Store, Tag,
     io::read_full_at,
-    store::{BlobInfo, State, Status},
+    store::{BlobInfo, State, Status, Swept},
 };
 use flatbao_mem::{SimDir, SimDisk, seeded_env};
 
@@ -293,6 +293,11 @@ fn piece_reads<B: Backend>(
         }
         Err(_) => false,
     }
+}
+
+/// What a collection removed, in its order.
+pub fn removed(swept: &Swept) -> Vec<Hash> {
+    swept.removed.iter().map(|item| item.hash).collect()
 }
 
 /// The error has a stable kind and a text.
