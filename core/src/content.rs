@@ -68,7 +68,12 @@ impl From<Hashed> for Rebuilt {
 
 impl<B: Backend> Inner<B> {
     /// Opens a blob and proves what its claimed size allows to prove.
-    pub(crate) fn content(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Content<B::Object>> {
+    pub(crate) fn content(
+        &self,
+        hash: Hash,
+        mends: bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<Content<B::Object>> {
         let (entry, has_partial) = {
             let state = self.kernel.state();
             (
@@ -86,7 +91,7 @@ impl<B: Backend> Inner<B> {
         if let Some(bytes) = locked(&self.small).get(&hash) {
             return Ok(Content::Small(Arc::clone(bytes)));
         }
-        let homes = Homes::new(hash, entry);
+        let homes = Homes::new(hash, entry).mending(mends);
         if let Some(tree) = self.tree_of_outboard(hash, &homes, entry)? {
             return Ok(Content::Tree(Box::new(Tree { homes, ..tree })));
         }
@@ -198,7 +203,7 @@ impl<B: Backend> Inner<B> {
                 .is_ok()
             {
                 tree.is_proven = true;
-                if claim > 0 && self.kernel.check_writable().is_ok() {
+                if claim > 0 && homes.mends && self.kernel.check_writable().is_ok() {
                     // The pairs are right and the prefix is not. Reading does without it, others may not.
                     let _ = self.rebuild(hash, homes, &mut unwatched);
                 }

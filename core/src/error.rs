@@ -90,6 +90,9 @@ pub enum Error {
     /// The tag database on disk is not the one that this opening read or wrote.
     #[error("tags.meta was changed by another program while this store was open")]
     TagsChanged,
+    /// `tags.meta` is as it should be, and is not replaced.
+    #[error("tags.meta is not damaged")]
+    TagsNotDamaged,
     /// `tags.meta` is missing from a store with data.
     #[error("tags.meta is missing although the store has data")]
     TagsMissing,
@@ -126,7 +129,7 @@ pub enum Error {
         by: String,
     },
     /// Locking is off, and what was asked for needs the lock.
-    #[error("garbage collection needs the store's lock")]
+    #[error("what takes files away needs the store's lock, and locking is off")]
     NotLocked,
     /// A callback stopped the work.
     #[error("stopped on request")]
@@ -222,6 +225,7 @@ impl Error {
             Self::NoTag(_) => "no_tag",
             Self::TagFile(_) => "tags_too_large",
             Self::TagsChanged => "tags_changed",
+            Self::TagsNotDamaged => "tags_not_damaged",
             Self::TagsMissing => "tags_missing",
             Self::HashSeq { .. } => "hash_sequence",
             Self::Collection { .. } => "not_a_collection",

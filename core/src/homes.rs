@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct Homes<O> {
     hash: Hash,
     slots: Mutex<Vec<Slot<O>>>,
+    /// Whether an outboard that is found to be of no use may be made again.
+    pub(crate) mends: bool,
 }
 
 enum Slot<O> {
@@ -44,7 +46,14 @@ impl<O: ReadAt> Homes<O> {
         Self {
             hash,
             slots: Mutex::new(owned.into_iter().chain(listed).collect()),
+            mends: true,
         }
+    }
+
+    /// The same homes, for reading that must leave everything as it is.
+    pub(crate) fn mending(mut self, mends: bool) -> Self {
+        self.mends = mends;
+        self
     }
 
     /// The blob.

@@ -95,10 +95,15 @@ impl Kernel {
     /// Ends all writing when `error` says that memory and disk may differ, or that a promise may be broken.
     pub(crate) fn poison_on(&self, error: &Error) {
         if error.poisons() {
-            let mut state = self.state();
-            if state.refusal.is_none() {
-                state.refusal = Some(NotWritable::Poisoned(chain(error)));
-            }
+            self.poison(error);
+        }
+    }
+
+    /// Ends all writing.
+    pub(crate) fn poison(&self, error: &Error) {
+        let mut state = self.state();
+        if state.refusal.is_none() {
+            state.refusal = Some(NotWritable::Poisoned(chain(error)));
         }
     }
 
@@ -202,6 +207,13 @@ pub(crate) struct Doomed {
 }
 
 impl State {
+    /// The tags are known again: they keep nobody from writing.
+    pub(crate) fn forgive_tags(&mut self) {
+        if let Some(NotWritable::TagsDamaged(_)) = self.refusal {
+            self.refusal = None;
+        }
+    }
+
     pub(crate) fn check_writable(&self) -> Result<()> {
         match &self.refusal {
             Some(refusal) => Err(Error::NotWritable(refusal.clone())),

@@ -41,6 +41,7 @@ pub mod name;
 mod outboard;
 pub mod paths;
 pub mod progress;
+mod proof;
 mod reader;
 pub mod sequence;
 pub mod store;

@@ -151,6 +151,13 @@ impl PathSet {
         self.entries.insert(Entry(path.0.clone()))
     }
 
+    /// The paths that are not among these.
+    pub(crate) fn without(mut self, gone: &BTreeSet<&str>) -> Self {
+        self.entries
+            .retain(|Entry(path)| !gone.contains(path.as_str()));
+        self
+    }
+
     /// Every path of the file in order, each with the reason when it is never opened.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Result<ExternalPath, PathError>)> {
         self.entries

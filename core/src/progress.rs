@@ -25,6 +25,13 @@ pub enum Progress {
         /// All bytes.
         total: u64,
     },
+    /// Blobs looked at so far in a verification, and the bytes that took.
+    Checked {
+        /// Blobs.
+        blobs: u64,
+        /// Bytes.
+        bytes: u64,
+    },
     /// Blobs that were made durable so far, before a tag relies on them.
     Settled {
         /// Blobs.

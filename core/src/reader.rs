@@ -47,13 +47,13 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// Likewise; [`Error::Cancelled`] when `watch` says so.
     pub fn reader_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<BlobReader<B>> {
-        match self.inner.reader(hash, watch) {
+        match self.inner.reader(hash, true, watch) {
             // A writer beside this opening may have added it, or moved it to another home.
             Err(Error::NotFound(_) | Error::Incomplete(_) | Error::Unreadable { .. })
                 if self.inner.read_only =>
             {
                 self.refresh()?;
-                self.inner.reader(hash, watch)
+                self.inner.reader(hash, true, watch)
             }
             other => other,
         }
@@ -217,13 +217,15 @@ fn whole_groups(group: u64, len: usize, size: u64) -> usize {
 }
 
 impl<B: Backend> Inner<B> {
+    /// `mends` says whether a useless outboard may be made again.
     pub(crate) fn reader(
         self: &Arc<Self>,
         hash: Hash,
+        mends: bool,
         watch: &mut Watch<'_>,
     ) -> Result<BlobReader<B>> {
         let content = self
-            .content(hash, watch)
+            .content(hash, mends, watch)
             .inspect_err(|error| self.note_damage(hash, error))?;
         Ok(BlobReader {
             inner: Arc::clone(self),
@@ -234,14 +236,19 @@ impl<B: Backend> Inner<B> {
         })
     }
 
-    /// Remembers that a blob is damaged, for listings, and so that nothing takes it for proved.
+    /// Remembers what an error says of a blob, for listings, and so that nothing takes it for proved.
     pub(crate) fn note_damage(&self, hash: Hash, error: &Error) {
         if let Error::Corrupt { .. } | Error::Paths { .. } = error {
-            let mut state = self.kernel.state();
-            state.index.update(hash, |entry| {
-                entry.with(Entry::DAMAGED).without(Entry::VERIFIED)
-            });
+            self.quarantine(hash);
         }
+    }
+
+    /// Remembers that a blob is damaged.
+    pub(crate) fn quarantine(&self, hash: Hash) {
+        let mut state = self.kernel.state();
+        state.index.update(hash, |entry| {
+            entry.with(Entry::DAMAGED).without(Entry::VERIFIED)
+        });
     }
 }
 

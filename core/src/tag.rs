@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{limits::MAX_TAG_NAME, text::lossless};
+use crate::{HashAndFormat, limits::MAX_TAG_NAME, text::lossless};
 
 /// The name of a tag: any bytes, at most [`MAX_TAG_NAME`] of them, in most cases UTF-8.
 ///
@@ -22,6 +22,11 @@ impl Tag {
             return Err(TagError::TooLong(bytes.len()));
         }
         Ok(Self(bytes))
+    }
+
+    /// A tag for a blob whose real name is lost.
+    pub(crate) fn made_up(value: HashAndFormat) -> Self {
+        Self(format!("salvaged-{value}").into_bytes().into())
     }
 
     /// The bytes of the name.

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HashAndFormat, Tag, limits::MAX_TAGS_FILE, trailer};
+use crate::{
+    BlobFormat, Hash, HashAndFormat, Tag,
+    limits::{MAX_TAG_NAME, MAX_TAGS_FILE},
+    sequence::HASH_LEN,
+    trailer,
+};
 
 /// All tags of a store, in the order of their bytes.
 pub type TagMap = BTreeMap<Tag, HashAndFormat>;
@@ -98,12 +103,66 @@ fn encode_payload(tags: &TagMap) -> Result<Vec<u8>, TagFileError> {
     postcard::to_allocvec(&records).map_err(|_| TagFileError::TooLarge)
 }
 
+/// The tags in a damaged file whose hash `is_there`, and how many more it says it had. Where the format of
+/// one is damaged, `format` tells it.
+///
+/// A hash of a blob that is there is not in the file by chance. What stands before it is its name if a
+/// length fits; where none does, the tag gets a name of its hash, so that what it protected stays protected.
+pub(crate) fn salvage(
+    file: &[u8],
+    is_there: impl Fn(&Hash) -> bool,
+    format: impl Fn(&Hash) -> BlobFormat,
+) -> (TagMap, u64) {
+    let mut tags = TagMap::new();
+    let (count, mut floor) = match postcard::take_from_bytes::<u64>(file) {
+        Ok((count, rest)) => (count, file.len() - rest.len()),
+        Err(_) => (0, 0),
+    };
+    let mut at = floor;
+    while let Some(bytes) = file
+        .get(at..)
+        .and_then(|rest| rest.first_chunk::<HASH_LEN>())
+    {
+        let hash = Hash::from_bytes(*bytes);
+        if !is_there(&hash) {
+            at += 1;
+            continue;
+        }
+        let after = at + HASH_LEN;
+        let format = match file.get(after) {
+            Some(0) => BlobFormat::Raw,
+            Some(1) => BlobFormat::HashSeq,
+            _ => format(&hash),
+        };
+        let value = HashAndFormat { hash, format };
+        let tag = name_before(file, floor, at)
+            .filter(|tag| !tags.contains_key(tag))
+            .unwrap_or_else(|| Tag::made_up(value));
+        tags.insert(tag, value);
+        at = after + 1;
+        floor = at;
+    }
+    // A count that is damaged itself may be anything; no more records than there are bytes for.
+    let most = file.len() / (HASH_LEN + 2);
+    let lost = count.min(most as u64).saturating_sub(tags.len() as u64);
+    (tags, lost)
+}
+
+/// The name that begins at or after `floor`, with its length, and ends where a hash begins.
+fn name_before(file: &[u8], floor: usize, end: usize) -> Option<Tag> {
+    let earliest = floor.max(end.saturating_sub(MAX_TAG_NAME + 5));
+    (earliest..end).find_map(|start| {
+        let (name, rest) = postcard::take_from_bytes::<&[u8]>(&file[start..end]).ok()?;
+        let fits = rest.is_empty() && (!name.is_empty() || start == floor);
+        Tag::new(name).ok().filter(|_| fits)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{BlobFormat, Hash};
 
     fn tag_map() -> impl Strategy<Value = TagMap> {
         let value = (any::<[u8; 32]>(), any::<bool>()).prop_map(|(hash, seq)| HashAndFormat {

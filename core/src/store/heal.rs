@@ -27,7 +27,7 @@ impl<B: Backend> Inner<B> {
         let mut failed = None;
         while let Some(home) = homes.get(self, index, &mut failed) {
             index += 1;
-            match self.rebuild_from(hash, &home, watch) {
+            match self.rebuild_from(hash, &home, homes.mends, watch) {
                 Ok(rebuilt) => return Ok(rebuilt),
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => failed = Some(error),
@@ -40,9 +40,10 @@ impl<B: Backend> Inner<B> {
         &self,
         hash: Hash,
         home: &Home<B::Object>,
+        mends: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Rebuilt> {
-        let may_write = self.kernel.check_writable().is_ok();
+        let may_write = mends && self.kernel.check_writable().is_ok();
         let (hashed, outboard) = match self.hash_home(home, may_write, watch) {
             // Reading does not depend on room for a new outboard.
             Err(Error::Backend(_) | Error::Entropy(_) | Error::NoFreeName) if may_write => {
@@ -61,11 +62,12 @@ impl<B: Backend> Inner<B> {
             return Err(content_damage(hash, home));
         }
         let is_owned = home.name == FileName::Data(hash).to_string();
-        self.publish_outboard(hash, outboard, is_owned);
+        // Reading does not depend on it: an error only ends writing when it leaves the disk in doubt.
+        let _ = self.publish_outboard(hash, outboard, is_owned);
         Ok(hashed.into())
     }
 
-    fn hash_home(
+    pub(super) fn hash_home(
         &self,
         home: &Home<B::Object>,
         keep_outboard: bool,
@@ -88,36 +90,45 @@ impl<B: Backend> Inner<B> {
         hashing.finish()
     }
 
-    /// Puts a proved outboard into the store. Reading does not depend on it: an error only ends writing
-    /// when it leaves the disk in doubt.
-    fn publish_outboard(&self, hash: Hash, outboard: Option<Stage<'_, B>>, is_owned: bool) {
-        let Some(stage) = outboard else { return };
+    /// Puts a proved outboard into the store.
+    pub(super) fn publish_outboard(
+        &self,
+        hash: Hash,
+        outboard: Option<Stage<'_, B>>,
+        is_owned: bool,
+    ) -> Result<()> {
+        let Some(stage) = outboard else {
+            return Ok(());
+        };
         // Waits for a deletion under way, and keeps the next one off.
         let _held = self.hold(hash);
-        if self.kernel.check_writable().is_err()
-            || !self.kernel.state().index.get(hash).is_complete()
-        {
-            return;
+        self.kernel.check_writable()?;
+        if !self.kernel.state().index.get(hash).is_complete() {
+            return Err(Error::NotFound(hash));
         }
         let name = FileName::Outboard(hash);
-        if let Err(BackendError::NotAFile { .. }) = self.backend.open(&name) {
+        if let Err(error @ BackendError::NotAFile { .. }) = self.backend.open(&name) {
             // Somebody else's link or FIFO: it stays until they take it away.
-            return;
+            return Err(error.into());
         }
         let Some(staged) = stage.into_inner() else {
-            return;
+            return Ok(());
         };
         let batch = vec![(staged, name)];
-        if self.checked(self.backend.publish(batch)).is_ok() {
-            self.kernel.state().index.update(hash, |entry| {
-                let entry = entry.published(Entry::OUTBOARD);
-                // Proved by reading is not enough: what an acknowledged import promises is on the disk.
-                if is_owned && entry.has(Entry::DURABLE) {
-                    entry.with(Entry::VERIFIED)
-                } else {
-                    entry
-                }
-            });
-        }
+        let published = {
+            let _gate = self.publishing_with_others();
+            self.backend.publish(batch)
+        };
+        self.checked(published)?;
+        self.kernel.state().index.update(hash, |entry| {
+            let entry = entry.published(Entry::OUTBOARD);
+            // Proved by reading is not enough: what an acknowledged import promises is on the disk.
+            if is_owned && entry.has(Entry::DURABLE) {
+                entry.with(Entry::VERIFIED)
+            } else {
+                entry
+            }
+        });
+        Ok(())
     }
 }

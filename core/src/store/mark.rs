@@ -103,9 +103,27 @@ impl<B: Backend> Inner<B> {
     pub(super) fn for_each_child(
         self: &Arc<Self>,
         hash: Hash,
+        each: impl FnMut(Hash),
+    ) -> Result<()> {
+        self.read_children(hash, true, each)
+    }
+
+    /// As [`for_each_child`](Self::for_each_child), and leaves everything as it is.
+    pub(super) fn peek_children(
+        self: &Arc<Self>,
+        hash: Hash,
+        each: impl FnMut(Hash),
+    ) -> Result<()> {
+        self.read_children(hash, false, each)
+    }
+
+    fn read_children(
+        self: &Arc<Self>,
+        hash: Hash,
+        mends: bool,
         mut each: impl FnMut(Hash),
     ) -> Result<()> {
-        let reader = self.reader(hash, &mut unwatched)?;
+        let reader = self.reader(hash, mends, &mut unwatched)?;
         let size = reader.proven_size()?;
         if size % HASH_LEN as u64 != 0 {
             return Err(Error::HashSeq {

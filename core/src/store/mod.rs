@@ -2,7 +2,7 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use lru::LruCache;
@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod batch;
+mod care;
 mod collection;
 mod gc;
 mod hashing;
@@ -29,6 +30,10 @@ mod sweep;
 mod tags;
 
 pub use batch::Batch;
+pub use care::{
+    Checked, Depth, Finding, Mending, Outcome, ParsePositionError, Position, Remedy, RepairOptions,
+    Repaired, Repairing, Salvaged, SalvagedFrom, Severity, Verified, VerifyOptions,
+};
 pub use gc::{GcItem, GcOptions, GcPlan, Reason, Spared, Swept};
 pub use import::{ImportOptions, Imported, Novelty};
 pub use list::{BlobInfo, Blobs, Location, State, Status};
@@ -71,6 +76,9 @@ pub(crate) struct Inner<B: Backend> {
     pub(crate) tag_writer: Mutex<()>,
     /// Held over a change of any `.paths`, likewise.
     pub(crate) path_writer: Mutex<()>,
+    /// Held shared while files get published names, alone while a published name is taken away other than
+    /// by deletion. Taken after the two above.
+    publishing: RwLock<()>,
     /// By blob and page.
     pub(crate) pages: Cache<(Hash, u64), Cv>,
     pub(crate) small: Cache<Hash, u8>,
@@ -103,6 +111,7 @@ impl<B: Backend> Inner<B> {
             kernel,
             tag_writer: Mutex::default(),
             path_writer: Mutex::default(),
+            publishing: RwLock::default(),
             pages: Mutex::new(LruCache::new(CACHED_PAGES)),
             small: Mutex::new(LruCache::new(CACHED_BLOBS)),
             may_delete,
@@ -118,6 +127,25 @@ impl<B: Backend> Inner<B> {
             self.kernel.poison_on(&error);
             error
         })
+    }
+
+    /// For whoever gives files published names.
+    pub(crate) fn publishing_with_others(&self) -> RwLockReadGuard<'_, ()> {
+        self.publishing
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For whoever takes a published name away, and has to know that it is still that of the file that was
+    /// looked at.
+    pub(crate) fn publishing_alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.publishing
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fresh_uuid(&self) -> Result<Uuid> {
+        fresh_uuid(&*self.env.entropy)
     }
 
     /// Stages a new file under a name made from a fresh uuid.
@@ -142,14 +170,18 @@ pub(crate) fn stage_new<B: Backend>(
     name: impl Fn(Uuid) -> FileName,
 ) -> Result<B::Staged> {
     for _ in 0..UUID_ATTEMPTS {
-        let mut bytes = [0; 16];
-        entropy.fill(&mut bytes).map_err(Error::Entropy)?;
-        match backend.stage_new(&name(Uuid::from_bytes(bytes))) {
+        match backend.stage_new(&name(fresh_uuid(entropy)?)) {
             Err(BackendError::Exists { .. }) => {}
             other => return Ok(other?),
         }
     }
     Err(Error::NoFreeName)
+}
+
+fn fresh_uuid(entropy: &dyn Entropy) -> Result<Uuid> {
+    let mut bytes = [0; 16];
+    entropy.fill(&mut bytes).map_err(Error::Entropy)?;
+    Ok(Uuid::from_bytes(bytes))
 }
 
 /// A staged file that is discarded unless it is taken out to be published.

@@ -95,6 +95,8 @@ pub struct Odd {
     pub name: String,
     /// What it is.
     pub kind: EntryKind,
+    /// Whether it bears a name that only the store's own files should bear.
+    pub is_typed: bool,
 }
 
 /// The state of the tag database at open.
@@ -201,15 +203,15 @@ impl<B: Backend> Store<B> {
 
 /// One reading of a store's directory.
 #[derive(Default)]
-struct Listing {
+pub(super) struct Listing {
     index: Index,
-    leftovers: Vec<FileName>,
-    odd: Vec<Odd>,
-    odd_count: u64,
+    pub(super) leftovers: Vec<FileName>,
+    pub(super) odd: Vec<Odd>,
+    pub(super) odd_count: u64,
 }
 
 impl Listing {
-    fn read<B: Backend>(backend: &B, watch: &mut Watch<'_>) -> Result<Self> {
+    pub(super) fn read<B: Backend>(backend: &B, watch: &mut Watch<'_>) -> Result<Self> {
         let mut this = Self::default();
         let mut entries = 0;
         let mut flow = watch(Progress::Listed { entries });
@@ -247,11 +249,15 @@ impl Listing {
         }
         self.odd_count += 1;
         if self.odd.len() < ODD_TOLD {
-            let name = match name {
-                ListedName::Typed(name) => name.to_string(),
-                ListedName::Foreign(name) => lossless(name.as_encoded_bytes()),
+            let (name, is_typed) = match name {
+                ListedName::Typed(name) => (name.to_string(), true),
+                ListedName::Foreign(name) => (lossless(name.as_encoded_bytes()), false),
             };
-            self.odd.push(Odd { name, kind });
+            self.odd.push(Odd {
+                name,
+                kind,
+                is_typed,
+            });
         }
     }
 
@@ -312,7 +318,7 @@ fn remove_leftovers<B: Backend>(
 
 /// Reads the tag database. Whether there is one tells the file, not the listing: a listing may miss a name
 /// that is being replaced.
-fn load_tags<B: Backend>(backend: &B, has_data: bool) -> Tags {
+pub(super) fn load_tags<B: Backend>(backend: &B, has_data: bool) -> Tags {
     let bytes = match read_tags_file(backend) {
         Ok(bytes) => bytes,
         Err(BackendError::Missing { .. }) if has_data => return Tags::Missing,

@@ -3,12 +3,13 @@
 use std::ops::{ControlFlow, Range};
 
 use crate::{
-    Backend, BackendError, Error, FileName, Hash, ReadAt, Result, Uuid, WriteAt,
+    Backend, BackendError, Error, FileName, Hash, Result, Uuid, WriteAt,
     index::Entry,
     io::read_full_at,
     progress::{Progress, Watch, unwatched},
+    proof::{Step, Walk, append},
     store::{Inner, Recovery, Store},
-    tree::{Cv, GROUP_LEN, Subtree, group_cv, group_range, groups, parent, split_pair},
+    tree::{GROUP_LEN, group_range, groups},
 };
 
 /// What a partial entry has.
@@ -38,7 +39,8 @@ impl PartialInfo {
 impl<B: Backend> Store<B> {
     /// The partial entries of a blob, each proved group by group: the work grows with what is really
     /// there, not with what is claimed. An entry without data or without outboard has nothing proved and
-    /// is left out.
+    /// is left out; where a step between complete and partial was interrupted, the outboard with the final
+    /// name does.
     ///
     /// # Errors
     /// What the back end says.
@@ -52,13 +54,19 @@ impl<B: Backend> Store<B> {
     /// Likewise; [`Error::Cancelled`] when `watch` says so.
     pub fn partials_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Vec<PartialInfo>> {
         let inner = &*self.inner;
-        let files = inner.kernel.state().index.partials(hash).to_vec();
+        let (files, entry) = {
+            let state = inner.kernel.state();
+            (state.index.partials(hash).to_vec(), state.index.get(hash))
+        };
         let mut found = Vec::new();
-        for files in files
-            .into_iter()
-            .filter(|files| files.data && files.outboard)
-        {
-            let outboard = FileName::PartialOutboard(hash, files.uuid);
+        for files in files.into_iter().filter(|files| files.data) {
+            let outboard = if files.outboard {
+                FileName::PartialOutboard(hash, files.uuid)
+            } else if entry.has(Entry::OUTBOARD) {
+                FileName::Outboard(hash)
+            } else {
+                continue;
+            };
             let data = FileName::PartialData(hash, files.uuid);
             if let Some((claimed_size, groups)) = inner.proved(hash, &data, &outboard, watch)? {
                 found.push(PartialInfo {
@@ -156,70 +164,26 @@ impl<B: Backend> Inner<B> {
         else {
             return Ok(None);
         };
-        let mut walk = Walk {
-            data,
-            outboard,
-            size,
-            buf: vec![0; GROUP_LEN],
-            found: Vec::new(),
-            watch,
-        };
-        match walk.visit(Subtree::root(size), hash.as_bytes()) {
-            ControlFlow::Continue(()) => Ok(Some((size, walk.found))),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        }
-    }
-}
-
-/// Goes down from the root as far as pairs are right, and looks at the groups below them. A hole is a
-/// pair of zeros, and never right; so the walk is as long as what is really there.
-struct Walk<'a, 'b, O> {
-    data: O,
-    outboard: O,
-    size: u64,
-    buf: Vec<u8>,
-    found: Vec<Range<u64>>,
-    watch: &'a mut Watch<'b>,
-}
-
-impl<O: ReadAt> Walk<'_, '_, O> {
-    fn visit(&mut self, tree: Subtree, value: &Cv) -> ControlFlow<()> {
-        if tree.groups == 1 {
-            if self.has_group(tree, value) {
-                match self.found.last_mut() {
-                    Some(last) if last.end == tree.start => last.end += 1,
-                    _ => self.found.push(tree.start..tree.start + 1),
-                }
+        let mut buf = vec![0; GROUP_LEN];
+        let mut found = Vec::new();
+        let flow = Walk::new(Some(&outboard), size).run(hash, &mut |step| {
+            let Step::Known(leaf) = step else {
+                return ControlFlow::Continue(());
+            };
+            let range = group_range(leaf.group, size);
+            // At most a group.
+            let len = usize::try_from(range.end - range.start).unwrap_or_default();
+            let bytes = &mut buf[..len];
+            let read = read_full_at(&data, bytes, range.start);
+            if read.is_ok_and(|read| read == len) && leaf.proves(bytes) {
+                append(&mut found, leaf.group..leaf.group + 1);
             }
-            let (bytes, total) = (group_range(tree.start, self.size).end, self.size);
-            return (self.watch)(Progress::Verified { bytes, total });
-        }
-        let mut pair = [0; 64];
-        if !matches!(read_full_at(&self.outboard, &mut pair, tree.offset), Ok(64)) {
-            return ControlFlow::Continue(());
-        }
-        if let Some((left_value, right_value)) = split_pair(&pair)
-            && parent(&left_value, &right_value, tree.is_root) == *value
-        {
-            let (left, right) = tree.split();
-            self.visit(left, &left_value)?;
-            self.visit(right, &right_value)?;
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn has_group(&mut self, tree: Subtree, value: &Cv) -> bool {
-        let range = group_range(tree.start, self.size);
-        // At most a group.
-        let len = usize::try_from(range.end - range.start).unwrap_or_default();
-        let bytes = &mut self.buf[..len];
-        if !matches!(read_full_at(&self.data, bytes, range.start), Ok(read) if read == len) {
-            return false;
-        }
-        if tree.is_root {
-            Hash::of(bytes).as_bytes() == value
-        } else {
-            group_cv(tree.start, bytes) == *value
+            let (bytes, total) = (range.end, size);
+            watch(Progress::Verified { bytes, total })
+        });
+        match flow {
+            ControlFlow::Continue(()) => Ok(Some((size, found))),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
         }
     }
 }

@@ -67,14 +67,8 @@ impl<'a, B: Backend> Publication<'a, B> {
             if !changed {
                 continue;
             }
-            let name = FileName::Paths(hash);
-            let bytes = paths.encode().map_err(|source| Error::Paths {
-                file: name.clone(),
-                source,
-            })?;
-            let mut stage = inner.stage(|uuid| FileName::PathsTemp(hash, uuid))?;
-            write_all_at(stage.file(), &bytes, 0).map_err(BackendError::io("write", &name))?;
-            self.push(Some(stage), name, Entry::PATHS);
+            let stage = inner.stage_paths(hash, &paths)?;
+            self.push(Some(stage), FileName::Paths(hash), Entry::PATHS);
         }
         Ok(())
     }
@@ -94,7 +88,10 @@ impl<'a, B: Backend> Publication<'a, B> {
                 names.push((hash, flag));
             }
         }
-        let outcome = inner.backend.publish(batch);
+        let outcome = {
+            let _gate = inner.publishing_with_others();
+            inner.backend.publish(batch)
+        };
         let done = match &outcome {
             Ok(()) => names.len(),
             Err(error) => error.done,
@@ -118,6 +115,25 @@ impl<'a, B: Backend> Publication<'a, B> {
 }
 
 impl<B: Backend> Inner<B> {
+    fn stage_paths(&self, hash: Hash, paths: &PathSet) -> Result<Stage<'_, B>> {
+        let name = FileName::Paths(hash);
+        let bytes = paths.encode().map_err(|source| Error::Paths {
+            file: name.clone(),
+            source,
+        })?;
+        let mut stage = self.stage(|uuid| FileName::PathsTemp(hash, uuid))?;
+        write_all_at(stage.file(), &bytes, 0).map_err(BackendError::io("write", &name))?;
+        Ok(stage)
+    }
+
+    /// Replaces a blob's list of external paths. The caller holds `path_writer`.
+    pub(super) fn publish_paths(&self, hash: Hash, paths: &PathSet) -> Result<()> {
+        let mut publication = Publication::default();
+        let stage = self.stage_paths(hash, paths)?;
+        publication.push(Some(stage), FileName::Paths(hash), Entry::PATHS);
+        publication.run(self)
+    }
+
     /// The external paths of a blob. A list that cannot be read holds nothing that could be lost: a new
     /// one, with a path that was just proved, replaces it.
     fn known_paths(&self, hash: Hash, entry: Entry) -> Result<PathSet> {

@@ -20,6 +20,11 @@ impl<B: Backend> Inner<B> {
     /// Whether this opening may delete anything.
     pub(super) fn check_may_delete(&self) -> Result<()> {
         self.kernel.check_writable()?;
+        self.check_lock()
+    }
+
+    /// Whether the lock is held, here or by a host for this process.
+    pub(super) fn check_lock(&self) -> Result<()> {
         if self.may_delete {
             Ok(())
         } else {

@@ -131,7 +131,10 @@ impl<B: Backend> Inner<B> {
     }
 
     /// Changes the tags on disk, then in memory: at every moment the set on disk is the old or the new one.
-    fn change_tags<T>(&self, change: impl FnOnce(&mut TagMap) -> Result<T>) -> Result<T> {
+    pub(super) fn change_tags<T>(
+        &self,
+        change: impl FnOnce(&mut TagMap) -> Result<T>,
+    ) -> Result<T> {
         let _writer = locked(&self.tag_writer);
         let known = self.known_tags()?;
         self.check_tags_on_disk(&known)?;

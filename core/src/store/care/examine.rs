@@ -1,0 +1,629 @@
+//! One blob under the lamp: every home against its outboard, read from the disk, nothing changed.
+
+use std::{
+    io,
+    ops::{ControlFlow, Range},
+};
+
+use crate::{
+    Backend, BackendError, Error, ExternalPath, FileName, Hash, PathError, PathsError, ReadAt,
+    Result,
+    homes::Home,
+    index::Entry,
+    io::read_full_at,
+    progress::Watch,
+    proof::{Step, Walk, append, intersection, union},
+    store::{Inner, care::Finding},
+    text::{chain, lossless},
+    tree::{GROUP, GROUP_LEN, PAIR, PREFIX, group_range, groups, outboard_len},
+};
+
+/// How closely a store is looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Depth {
+    /// Every outboard in full, and of all data the length and the last group, which proves it.
+    #[default]
+    Quick,
+    /// All bytes of all data, too.
+    Deep,
+}
+
+/// Is told of the bytes that were read, often, and may stop the work.
+pub(super) type Pulse<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
+
+/// What a look at a complete blob has shown.
+pub(super) struct Exam<O> {
+    pub(super) hash: Hash,
+    /// Bytes of the blob: proved, or the likeliest claim.
+    pub(super) size: u64,
+    pub(super) outboard: Outboard<O>,
+    pub(super) homes: Vec<HomeExam<O>>,
+    /// Why the list of external paths cannot be used.
+    pub(super) paths: Option<Error>,
+    /// The group before which it was stopped.
+    pub(super) stopped: Option<u64>,
+    depth: Depth,
+}
+
+/// What a blob's outboard is like.
+pub(super) enum Outboard<O> {
+    /// There is none.
+    Missing,
+    Unreadable(String),
+    Found {
+        file: O,
+        /// The size that its prefix claims.
+        claim: Option<u64>,
+        /// Bytes of the file.
+        len: u64,
+        /// The groups that it does not prove.
+        unproved: Vec<Range<u64>>,
+    },
+}
+
+impl<O> Outboard<O> {
+    fn file(&self) -> Option<&O> {
+        match self {
+            Self::Found { file, .. } => Some(file),
+            Self::Missing | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// One home under the lamp.
+pub(super) struct HomeExam<O> {
+    pub(super) place: Place,
+    pub(super) state: State<O>,
+}
+
+#[derive(Clone)]
+pub(super) enum Place {
+    Owned,
+    External(ExternalPath),
+    /// A path that is never followed.
+    Refused(String, PathError),
+}
+
+pub(super) enum State<O> {
+    Open(OpenHome<O>),
+    /// Not there, or not a file; and no other look will find it.
+    Gone(String),
+    /// Not to be looked at now.
+    Unreachable(String),
+}
+
+pub(super) struct OpenHome<O> {
+    pub(super) home: Home<O>,
+    pub(super) len: u64,
+    /// Groups that are not the blob's, or not proved to be.
+    pub(super) wrong: Vec<Range<u64>>,
+    /// Groups that could not be read, and why.
+    pub(super) unread: Vec<Range<u64>>,
+    why: Option<io::Error>,
+}
+
+impl<B: Backend> Inner<B> {
+    /// Looks at a complete blob, from group `from` on.
+    pub(super) fn examine(
+        &self,
+        hash: Hash,
+        depth: Depth,
+        from: u64,
+        pulse: &mut Pulse<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Exam<B::Object> {
+        let entry = self.kernel.state().index.get(hash);
+        let (homes, paths) = self.open_homes(hash, entry);
+        let mut exam = self.begin(hash, homes, depth);
+        exam.paths = paths;
+        let unproved = exam.compare(from, pulse);
+        if let Outboard::Found {
+            unproved: found, ..
+        } = &mut exam.outboard
+        {
+            found.clone_from(&unproved);
+        }
+        if exam.stopped.is_none() {
+            if depth == Depth::Deep && !unproved.is_empty() {
+                self.judge_by_hash(&mut exam, &unproved, from, watch);
+            }
+            exam.judge_by_length();
+        }
+        exam
+    }
+
+    /// Looks at partial data beside an outboard with the final name.
+    pub(super) fn examine_partial(
+        &self,
+        hash: Hash,
+        name: &FileName,
+        data: B::Object,
+    ) -> Exam<B::Object> {
+        let (place, state) = (Place::Owned, opened(name.to_string(), data));
+        self.begin(hash, vec![HomeExam { place, state }], Depth::Deep)
+    }
+
+    /// Opens the outboard and settles on a size.
+    fn begin(&self, hash: Hash, homes: Vec<HomeExam<B::Object>>, depth: Depth) -> Exam<B::Object> {
+        let outboard = self.open_outboard(hash);
+        let mut exam = Exam {
+            hash,
+            size: 0,
+            outboard: outboard.unwrap_or_else(|why| Outboard::Unreadable(chain(&why))),
+            homes,
+            paths: None,
+            stopped: None,
+            depth,
+        };
+        exam.size = exam.likely_size();
+        exam
+    }
+
+    fn open_outboard(&self, hash: Hash) -> Result<Outboard<B::Object>> {
+        let name = FileName::Outboard(hash);
+        let Some(file) = self.backend.open(&name)? else {
+            return Ok(Outboard::Missing);
+        };
+        let len = file.size().map_err(BackendError::io("measure", &name))?;
+        let mut prefix = [0; 8];
+        let read = read_full_at(&file, &mut prefix, 0).map_err(BackendError::io("read", &name))?;
+        Ok(Outboard::Found {
+            file,
+            claim: (read == prefix.len()).then(|| u64::from_le_bytes(prefix)),
+            len,
+            unproved: Vec::new(),
+        })
+    }
+
+    fn open_homes(&self, hash: Hash, entry: Entry) -> (Vec<HomeExam<B::Object>>, Option<Error>) {
+        let mut homes = Vec::new();
+        if entry.has(Entry::DATA) {
+            let name = FileName::Data(hash);
+            let state = match self.backend.open(&name) {
+                Ok(Some(object)) => opened(name.to_string(), object),
+                Ok(None) => State::Gone("it was removed".into()),
+                Err(error) => State::Unreachable(chain(&error)),
+            };
+            let place = Place::Owned;
+            homes.push(HomeExam { place, state });
+        }
+        if !entry.has(Entry::PATHS) {
+            return (homes, None);
+        }
+        let paths = match self.read_paths(hash) {
+            Ok(Some(paths)) if paths.is_empty() => {
+                let file = FileName::Paths(hash);
+                let source = PathsError::Empty;
+                return (homes, Some(Error::Paths { file, source }));
+            }
+            Ok(paths) => paths.unwrap_or_default(),
+            Err(error) => return (homes, Some(error)),
+        };
+        for (text, parsed) in paths.iter() {
+            let (place, state) = match parsed {
+                Ok(path) => {
+                    let state = match self.backend.external(&path) {
+                        Ok(object) => opened(path.to_string(), object),
+                        Err(error) => not_opened(&error),
+                    };
+                    (Place::External(path), state)
+                }
+                Err(why) => {
+                    let gone = State::Gone(why.to_string());
+                    (Place::Refused(text.to_owned(), why), gone)
+                }
+            };
+            homes.push(HomeExam { place, state });
+        }
+        (homes, None)
+    }
+
+    /// What the outboard does not prove, the hash of the whole does, for each home that has it.
+    fn judge_by_hash(
+        &self,
+        exam: &mut Exam<B::Object>,
+        unproved: &[Range<u64>],
+        from: u64,
+        watch: &mut Watch<'_>,
+    ) {
+        for home in exam.homes.iter_mut().filter_map(HomeExam::open_mut) {
+            match self.hash_home(&home.home, false, watch) {
+                Ok((hashed, _)) if hashed.hash == exam.hash => {
+                    exam.size = hashed.size;
+                    home.wrong.clear();
+                }
+                Err(Error::Cancelled) => {
+                    exam.stopped = Some(from);
+                    return;
+                }
+                Err(Error::Source(why)) => {
+                    home.unread = union(&home.unread, unproved);
+                    home.why.get_or_insert(why);
+                }
+                _ => home.wrong = union(&home.wrong, unproved),
+            }
+        }
+    }
+}
+
+fn opened<O: ReadAt>(name: String, object: O) -> State<O> {
+    match object.size() {
+        Ok(len) => State::Open(OpenHome {
+            home: Home { name, object },
+            len,
+            wrong: Vec::new(),
+            unread: Vec::new(),
+            why: None,
+        }),
+        Err(error) => State::Unreachable(chain(&error)),
+    }
+}
+
+/// Whether an external file is gone for good, as far as anyone can tell.
+fn not_opened<O>(error: &BackendError) -> State<O> {
+    let gone = match error {
+        BackendError::NotAFile { .. } | BackendError::InsideStore { .. } => true,
+        other => matches!(
+            other.io_kind(),
+            Some(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        ),
+    };
+    if gone {
+        State::Gone(chain(error))
+    } else {
+        State::Unreachable(chain(error))
+    }
+}
+
+impl<O: ReadAt> Exam<O> {
+    /// The size under which the last group verifies; otherwise the one under which most does.
+    fn likely_size(&self) -> u64 {
+        let mut claims: Vec<u64> = Vec::new();
+        claims.extend(self.open().map(|home| home.len));
+        if let Outboard::Found { claim, len, .. } = &self.outboard {
+            claims.splice(0..0, *claim);
+            // As many groups as it has pairs for; where pairs stand depends on no more than that.
+            let pairs = len.saturating_sub(PREFIX) / PAIR;
+            claims.extend((pairs + 1).checked_mul(GROUP).filter(|_| pairs > 0));
+        }
+        let mut likeliest = ((0, 0), claims.first().copied().unwrap_or_default());
+        for (index, claim) in claims.iter().enumerate() {
+            if claims[..index].contains(claim) {
+                continue;
+            }
+            if self.last_group_verifies(*claim) {
+                return *claim;
+            }
+            let found = self.score(*claim);
+            if found > likeliest.0 {
+                likeliest = (found, *claim);
+            }
+        }
+        likeliest.1
+    }
+
+    fn last_group_verifies(&self, size: u64) -> bool {
+        let last = groups(size) - 1;
+        let mut verifies = false;
+        let mut buf = vec![0; GROUP_LEN];
+        let mut walk = Walk::new(self.outboard.file(), size).within(last..last + 1);
+        let _ = walk.run(self.hash, &mut |step| {
+            if let Step::Known(leaf) = step {
+                verifies = self.open().any(|home| {
+                    let bytes = home.read(leaf.group, size, &mut buf);
+                    bytes.is_ok_and(|bytes| bytes.is_some_and(|bytes| leaf.proves(bytes)))
+                });
+            }
+            ControlFlow::Continue(())
+        });
+        verifies
+    }
+
+    /// How many groups verify in the first home, and how many values are proved; an outboard can be forged
+    /// to go on below the groups, so that values alone say little.
+    fn score(&self, size: u64) -> (u64, u64) {
+        let (mut right, mut known) = (0, 0);
+        let mut buf = vec![0; GROUP_LEN];
+        let first = self.open().next();
+        let _ = Walk::new(self.outboard.file(), size).run(self.hash, &mut |step| {
+            if let Step::Known(leaf) = step {
+                known += 1;
+                let bytes = first.map(|home| home.read(leaf.group, size, &mut buf));
+                if let Some(Ok(Some(bytes))) = bytes
+                    && self.depth == Depth::Deep
+                {
+                    right += u64::from(leaf.proves(bytes));
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        (right, known)
+    }
+
+    /// Compares the groups of every home with what the outboard proves. Returns what it does not prove.
+    fn compare(&mut self, from: u64, pulse: &mut Pulse<'_>) -> Vec<Range<u64>> {
+        let size = self.size;
+        let last = groups(size) - 1;
+        let mut buf = vec![0; GROUP_LEN];
+        let mut unproved = Vec::new();
+        let mut homes: Vec<_> = self
+            .homes
+            .iter_mut()
+            .filter_map(HomeExam::open_mut)
+            .collect();
+        let outboard = self.outboard.file();
+        let (depth, stopped) = (self.depth, &mut self.stopped);
+        let mut walk = Walk::new(outboard, size).within(from..last + 1);
+        let _ = walk.run(self.hash, &mut |step| {
+            let leaf = match step {
+                Step::Known(leaf) => leaf,
+                Step::Unknown(range) => {
+                    append(&mut unproved, range);
+                    return ControlFlow::Continue(());
+                }
+                Step::Pair(..) => return ControlFlow::Continue(()),
+            };
+            if depth == Depth::Quick && leaf.group != last {
+                return ControlFlow::Continue(());
+            }
+            let mut bytes = 0;
+            for home in &mut homes {
+                bytes += home.compare(&leaf, size, &mut buf);
+            }
+            let flow = pulse(bytes);
+            if flow.is_break() && leaf.group < last {
+                *stopped = Some(leaf.group + 1);
+                return flow;
+            }
+            ControlFlow::Continue(())
+        });
+        if let Some(error) = walk.failed {
+            // What cannot be read is not said to be damaged, and repair keeps its hands off it.
+            self.outboard = Outboard::Unreadable(chain(&error));
+        }
+        unproved
+    }
+
+    /// A home that is too short lacks groups, also those that were not looked at.
+    fn judge_by_length(&mut self) {
+        let size = self.size;
+        for home in self.homes.iter_mut().filter_map(HomeExam::open_mut) {
+            if home.len < size {
+                let missing = home.len / GROUP..groups(size);
+                home.wrong = union(&home.wrong, &[missing]);
+            }
+        }
+    }
+
+    fn open(&self) -> impl Iterator<Item = &OpenHome<O>> {
+        self.homes.iter().filter_map(HomeExam::open)
+    }
+
+    /// The owned data, if there are such.
+    pub(super) fn owned(&self) -> Option<&HomeExam<O>> {
+        let is_owned = |home: &&HomeExam<O>| matches!(home.place, Place::Owned);
+        self.homes.iter().find(is_owned)
+    }
+
+    /// The first home that is whole, after a deep look.
+    pub(super) fn whole(&self) -> Option<&HomeExam<O>> {
+        self.homes.iter().find(|home| home.is_whole(self.size))
+    }
+
+    /// The groups that no home has right.
+    pub(super) fn lost(&self) -> Vec<Range<u64>> {
+        let mut lost: Vec<_> = std::iter::once(0..groups(self.size)).collect();
+        for home in self.open() {
+            lost = intersection(&lost, &union(&home.wrong, &home.unread));
+        }
+        lost
+    }
+
+    /// Whether the outboard has to be made again.
+    pub(super) fn needs_outboard(&self) -> bool {
+        self.size > GROUP
+            && match &self.outboard {
+                Outboard::Missing => true,
+                Outboard::Unreadable(_) => false,
+                Outboard::Found {
+                    claim,
+                    len,
+                    unproved,
+                    ..
+                } => {
+                    !unproved.is_empty()
+                        || *claim != Some(self.size)
+                        || *len != outboard_len(self.size)
+                }
+            }
+    }
+
+    /// What is wrong.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let hash = self.hash;
+        let mut found = Vec::new();
+        match &self.outboard {
+            Outboard::Missing if self.size > GROUP && self.open().next().is_some() => {
+                found.push(Finding::MissingOutboard { hash });
+            }
+            Outboard::Missing => {}
+            Outboard::Unreadable(why) => {
+                let (file, why) = (FileName::Outboard(hash), why.clone());
+                found.push(Finding::Unreadable { hash, file, why });
+            }
+            Outboard::Found { .. } if self.size <= GROUP => {
+                found.push(Finding::NeedlessOutboard { hash });
+            }
+            Outboard::Found { unproved, .. } if self.needs_outboard() => {
+                let groups = unproved.clone();
+                found.push(Finding::CorruptOutboard { hash, groups });
+            }
+            Outboard::Found { .. } => {}
+        }
+        match &self.paths {
+            Some(Error::Paths { source, .. }) => {
+                let why = source.clone();
+                found.push(Finding::CorruptPaths { hash, why });
+            }
+            Some(error) => {
+                let (file, why) = (FileName::Paths(hash), chain(error));
+                found.push(Finding::Unreadable { hash, file, why });
+            }
+            None => {}
+        }
+        // A quick look at the other homes says nothing of what they have.
+        let lost = (self.depth == Depth::Deep).then(|| self.lost());
+        for home in &self.homes {
+            found.extend(home.findings(hash, self.size, lost.as_deref()));
+        }
+        found
+    }
+}
+
+impl<O: ReadAt> HomeExam<O> {
+    pub(super) fn open(&self) -> Option<&OpenHome<O>> {
+        match &self.state {
+            State::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    fn open_mut(&mut self) -> Option<&mut OpenHome<O>> {
+        match &mut self.state {
+            State::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// Whether every byte of it is the blob's, after a deep look.
+    pub(super) fn is_whole(&self, size: u64) -> bool {
+        self.open().is_some_and(|open| open.is_right(size))
+    }
+
+    /// Whether bytes of it are wrong.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.open().is_some_and(|open| !open.wrong.is_empty())
+    }
+
+    /// Whether nothing can be had from it any more, or only wrong bytes.
+    pub(super) fn is_dead(&self, size: u64) -> bool {
+        match &self.state {
+            State::Open(open) => open.why.is_none() && !open.is_right(size),
+            State::Gone(_) => true,
+            State::Unreachable(_) => false,
+        }
+    }
+
+    fn findings(&self, hash: Hash, size: u64, lost: Option<&[Range<u64>]>) -> Vec<Finding> {
+        let why = match &self.state {
+            State::Open(open) => return self.open_findings(open, hash, size, lost),
+            State::Gone(why) | State::Unreachable(why) => why.clone(),
+        };
+        let is_gone = matches!(self.state, State::Gone(_));
+        vec![match &self.place {
+            Place::Owned if is_gone => Finding::MissingData { hash },
+            Place::Owned => {
+                let file = FileName::Data(hash);
+                Finding::Unreadable { hash, file, why }
+            }
+            Place::External(path) => {
+                let path = path.to_string();
+                if is_gone {
+                    Finding::ExternalMissing { hash, path, why }
+                } else {
+                    Finding::ExternalUnreachable { hash, path, why }
+                }
+            }
+            Place::Refused(path, why) => {
+                let (path, why) = (lossless(path.as_bytes()), why.clone());
+                Finding::RefusedPath { hash, path, why }
+            }
+        }]
+    }
+
+    fn open_findings(
+        &self,
+        open: &OpenHome<O>,
+        hash: Hash,
+        size: u64,
+        lost: Option<&[Range<u64>]>,
+    ) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let groups = open.wrong.clone();
+        let (is_wrong, is_long) = (!groups.is_empty(), open.len > size);
+        let path = open.home.name.clone();
+        match &self.place {
+            Place::Owned if is_wrong => {
+                let elsewhere = lost.is_some_and(|lost| intersection(&groups, lost).is_empty());
+                found.push(Finding::CorruptData {
+                    hash,
+                    groups,
+                    elsewhere,
+                });
+            }
+            Place::Owned if is_long => {
+                let found_len = open.len;
+                found.push(Finding::TrailingData {
+                    hash,
+                    size,
+                    found: found_len,
+                });
+            }
+            Place::Owned => {}
+            _ if is_wrong || is_long => {
+                let path = path.clone();
+                found.push(Finding::ExternalChanged { hash, path, groups });
+            }
+            _ => {}
+        }
+        if let Some(why) = &open.why {
+            let why = chain(why);
+            found.push(match self.place {
+                Place::Owned => {
+                    let file = FileName::Data(hash);
+                    Finding::Unreadable { hash, file, why }
+                }
+                _ => Finding::ExternalUnreachable { hash, path, why },
+            });
+        }
+        found
+    }
+}
+
+impl<O: ReadAt> OpenHome<O> {
+    fn is_right(&self, size: u64) -> bool {
+        self.wrong.is_empty() && self.unread.is_empty() && self.len == size
+    }
+
+    /// The bytes of a group; none when there are not as many.
+    fn read<'b>(&self, group: u64, size: u64, buf: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
+        let range = group_range(group, size);
+        // At most a group.
+        let len = usize::try_from(range.end - range.start).unwrap_or_default();
+        let bytes = &mut buf[..len];
+        let read = read_full_at(&self.home.object, bytes, range.start)?;
+        Ok((read == len).then_some(bytes))
+    }
+
+    /// Looks at one group. Returns how many bytes that took.
+    fn compare(&mut self, leaf: &crate::proof::Leaf, size: u64, buf: &mut [u8]) -> u64 {
+        let group = leaf.group..leaf.group + 1;
+        match self.read(leaf.group, size, buf) {
+            Ok(Some(bytes)) => {
+                if !leaf.proves(bytes) {
+                    append(&mut self.wrong, group);
+                }
+                bytes.len() as u64
+            }
+            Ok(None) => {
+                append(&mut self.wrong, group);
+                0
+            }
+            Err(error) => {
+                append(&mut self.unread, group);
+                self.why.get_or_insert(error);
+                0
+            }
+        }
+    }
+}
