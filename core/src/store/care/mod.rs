@@ -5,6 +5,9 @@
 
 mod examine;
 mod finding;
+mod home;
+mod mend;
+mod mending;
 mod position;
 mod repair;
 mod tags;
@@ -12,7 +15,8 @@ mod verify;
 
 pub use examine::Depth;
 pub use finding::{Finding, Remedy, Severity};
+pub use mending::{Mending, Outcome};
 pub use position::{ParsePositionError, Position};
-pub use repair::{Mending, Outcome, RepairOptions, Repaired, Repairing};
+pub use repair::{RepairOptions, Repaired, Repairing};
 pub use tags::{Salvaged, SalvagedFrom};
 pub use verify::{Checked, Verified, VerifyOptions};

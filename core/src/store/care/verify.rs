@@ -1,6 +1,6 @@
 //! Verification: a walk over the store that changes nothing on the disk.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{cell::RefCell, collections::BTreeSet, ops::ControlFlow};
 
 use crate::{
     Backend, BlobFormat, Error, FileName, Hash, HashAndFormat, Result, Tag,
@@ -320,7 +320,7 @@ impl<B: Backend> Run<'_, '_, B> {
             let blobs = done.blobs;
             let mut bytes = done.bytes;
             // Two callbacks share one watcher, and are never called at the same time.
-            let watch = std::cell::RefCell::new(watch);
+            let watch = RefCell::new(watch);
             let mut pulse = |more| {
                 bytes += more;
                 (watch.borrow_mut())(Progress::Checked { blobs, bytes })
