@@ -1,9 +1,10 @@
 //! What can be written on the command line.
 
-use std::{convert::Infallible, ffi::OsString, path::PathBuf, str::FromStr};
+use std::{convert::Infallible, ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flatbao_core::BlobFormat;
+use jiff::SignedDuration;
 
 use crate::range::ByteRange;
 
@@ -101,6 +102,9 @@ pub(crate) enum Command {
     Tag(TagCommand),
     Rm(Rm),
     Gc(Gc),
+    Verify(Verify),
+    Repair(Repair),
+    Doctor(Doctor),
     Hash(HashFiles),
 }
 
@@ -278,6 +282,94 @@ pub(crate) struct Gc {
     #[arg(long)]
     pub(crate) assume_no_tags: bool,
 }
+
+/// Look for damage, and change nothing
+///
+/// Every byte of every blob is read and proved, and so are outboards, external files and the tags. What is
+/// found is told with the place in the blob and the command that mends it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+JSON keys: hash, ok, and of a sound blob size; of a finding finding (its kind), severity (note, problem, damage), \
+offset and groups (of 16 KiB, [first, behind the last]) where it has a place, message, mend; then a summary: \
+summary (verify), depth, blobs, bytes, notes, problems, damage, next
+
+Exit codes: 5 when there is damage, 3 when there are problems but no damage, 0 when there are at most notes
+
+Example: flatbao verify --budget 10m --cursor verify.pos")]
+pub(crate) struct Verify {
+    /// Only these, and what is in them where they are collections
+    #[arg(value_name = "REF")]
+    pub(crate) references: Vec<OsString>,
+    /// Read all bytes of all data [default]
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) deep: bool,
+    /// Of the data read only the last 16 KiB of each blob, which prove its length; outboards are read in full
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Stop after this time, such as 30s, 10m or 1h30m, and say where
+    #[arg(long, value_name = "TIME")]
+    pub(crate) budget: Option<Budget>,
+    /// Go on where FILE says, and write there where this run stops; a run that comes to the end removes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cursor: Option<PathBuf>,
+}
+
+/// A span of time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget(pub(crate) Duration);
+
+impl FromStr for Budget {
+    type Err = jiff::Error;
+
+    /// A number is a number of seconds.
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        if let Ok(seconds) = text.parse() {
+            return Ok(Self(Duration::from_secs(seconds)));
+        }
+        let span: SignedDuration = text.parse()?;
+        Ok(Self(span.try_into()?))
+    }
+}
+
+/// Put right what can be put right without losing a good byte
+///
+/// Lost outboards are made again. Damaged data are written anew where another copy has them right; otherwise
+/// they become a partial blob that keeps every good group. Dead external paths are dropped where another
+/// copy is whole. A damaged tags.meta is touched only when one of the two options says so.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+JSON keys: hash, action (rebuild_outboard, rewrite_data, demote, pair, remove_outboard, drop_paths, protect_tags, \
+restore_tags), outcome (planned, done, changed, failed), missing (groups of 16 KiB that a demoted blob lacks), message; \
+what is left is told as `verify` tells it; then a summary: summary (repair), dry_run, blobs, mended, failed, left
+
+Exit codes: 3 when something is left to do, a demoted blob for example, 0 when nothing is
+
+Example: flatbao repair --dry-run")]
+pub(crate) struct Repair {
+    /// Only these, and what is in them where they are collections
+    #[arg(value_name = "REF")]
+    pub(crate) references: Vec<OsString>,
+    /// Only tell what would be done
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Replace a damaged or missing tags.meta by this copy of it, and do nothing else
+    #[arg(long, value_name = "COPY", conflicts_with_all = ["references", "salvage_tags"])]
+    pub(crate) tags_from: Option<PathBuf>,
+    /// Replace a damaged tags.meta by the tags in it that can be proved, and do nothing else
+    #[arg(long, conflicts_with = "references")]
+    pub(crate) salvage_tags: bool,
+}
+
+/// Say what is odd about the store, and what to do next
+#[derive(Debug, Args)]
+#[command(after_help = "\
+JSON keys: finding, severity, count, example (a message), mend; then a summary: summary (doctor), store, layout, \
+locked, blobs, partial, tags, notes, problems, damage
+
+Exit codes: as `verify --quick`
+
+Example: flatbao doctor")]
+pub(crate) struct Doctor {}
 
 /// Print BLAKE3 hashes of files as b3sum does, or check such a list; needs no store
 #[derive(Debug, Args)]

@@ -2,10 +2,12 @@
 
 use std::{io, path::Path};
 
-use flatbao_core::{BackendError, Error as StoreError, Hash, NotWritable, text::chain};
+use flatbao_core::{
+    BackendError, Error as StoreError, Hash, NotWritable, TagFileError, text::chain,
+};
 use flatbao_fs::FsError;
 
-use crate::output::printable;
+use crate::{findings::short, output::printable};
 
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 
@@ -75,6 +77,8 @@ pub(crate) enum CliError {
     NotUtf8 { path: String },
     #[error("{path} is the store itself, or inside it")]
     InsideStore { path: String },
+    #[error("{path} is no copy of a tag database")]
+    BadCopy { path: String, source: TagFileError },
     #[error("line {line} of {path} is not a hash, two spaces and a path")]
     BadList { path: String, line: usize },
     #[error("cannot write the output")]
@@ -119,6 +123,7 @@ impl CliError {
             Self::NotAFile { .. } => "not_a_file",
             Self::NotUtf8 { .. } => "not_utf8",
             Self::InsideStore { .. } => "inside_store",
+            Self::BadCopy { .. } => "bad_copy",
             Self::BadList { .. } => "bad_list",
             Self::Output(_) | Self::Closed => "output",
         }
@@ -192,6 +197,9 @@ impl CliError {
             },
             Self::NotUtf8 { .. } => "rename it, or pipe its content into `flatbao add -`",
             Self::InsideStore { .. } => "name what is outside the store",
+            Self::BadCopy { .. } => {
+                "name a tags.meta of an earlier day; `flatbao repair --salvage-tags` looks into the damaged one"
+            }
             Self::BadList { .. } => "`flatbao hash PATH… > FILE` writes such a list",
             _ => return None,
         };
@@ -223,8 +231,12 @@ fn hint_of(error: &StoreError) -> Option<String> {
         }
         StoreError::NotFound(_) => "`flatbao ls` shows what there is",
         StoreError::NoTag(_) => "`flatbao tag ls` shows what there is",
-        StoreError::Corrupt { .. } => {
-            "`flatbao add` the same content again: its good bytes replace the damaged ones"
+        StoreError::Corrupt { hash, .. } => {
+            return Some(format!(
+                "`flatbao verify {0}` tells what is good of it, `flatbao repair {0}` keeps that; `flatbao add` \
+                 the same content again to make it whole",
+                short(*hash)
+            ));
         }
         StoreError::Unreadable { source, .. } | StoreError::Backend(source) => match source {
             BackendError::NotGranted { .. } => {
@@ -239,8 +251,11 @@ fn hint_of(error: &StoreError) -> Option<String> {
             }
             _ => return error.hint(),
         },
+        StoreError::NotWritable(NotWritable::TagsDamaged(_)) => {
+            "`flatbao repair --tags-from COPY`, or `flatbao repair --salvage-tags --dry-run` to see what is left of it"
+        }
         StoreError::TagsMissing => {
-            "restore tags.meta from a copy; if there are no tags to lose, `flatbao init --assume-no-tags`"
+            "`flatbao repair --tags-from COPY` brings them back; if there are no tags to lose, `flatbao init --assume-no-tags`"
         }
         StoreError::InUse { .. } => {
             "remove the tag first with `flatbao tag rm`, or use --force to delete a tagged blob"

@@ -8,6 +8,7 @@ mod args;
 mod collection;
 mod commands;
 mod error;
+mod findings;
 mod names;
 mod outdir;
 mod output;

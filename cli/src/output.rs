@@ -5,6 +5,7 @@
 use std::{
     fmt::Display,
     io::{self, IsTerminal, Write},
+    ops::Range,
     path::Path,
 };
 
@@ -125,8 +126,13 @@ impl Out {
         }
         self.problem("\x1b[1;31merror:\x1b[0m", error);
         if let Some(hint) = error.hint().filter(|_| !self.json) {
-            self.aside("\x1b[1;36m hint:\x1b[0m", &hint);
+            self.hint(&hint);
         }
+    }
+
+    /// What to do next.
+    pub(crate) fn hint(&self, text: &str) {
+        self.aside("\x1b[1;36m hint:\x1b[0m", &text);
     }
 
     /// Why something was left out.
@@ -195,6 +201,12 @@ impl Tally {
             Some(first) => first,
         }
     }
+}
+
+/// Ranges for programs: pairs of the first and the one behind the last.
+pub(crate) fn exact_ranges(ranges: &[Range<u64>]) -> Value {
+    let pairs = ranges.iter().map(|range| json!([range.start, range.end]));
+    pairs.collect()
 }
 
 /// A size for people.

@@ -2,8 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    fs::{File, FileType, OpenOptions},
-    io,
+    fs::{File, FileType, OpenOptions, TryLockError},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -89,6 +89,32 @@ pub(crate) fn external_path(path: &Path) -> Result<ExternalPath> {
             source,
         })
     })
+}
+
+/// Reads a file that is expected to be small: at most `cap` bytes.
+pub(crate) fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
+    let (file, _) = open_regular(path, true)?;
+    let mut bytes = Vec::new();
+    let read = file.take(cap + 1).read_to_end(&mut bytes);
+    read.map_err(CliError::io("read", path))?;
+    if bytes.len() as u64 > cap {
+        let error = io::Error::from(io::ErrorKind::FileTooLarge);
+        return Err(CliError::io("read", path)(error));
+    }
+    Ok(bytes)
+}
+
+/// Whether somebody holds a lock file, without making one; nothing where that cannot be told.
+pub(crate) fn is_locked(path: &Path) -> Option<bool> {
+    match open_regular(path, false) {
+        Ok((file, _)) => match file.try_lock() {
+            Ok(()) => Some(false),
+            Err(TryLockError::WouldBlock) => Some(true),
+            Err(TryLockError::Error(_)) => None,
+        },
+        Err(CliError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Some(false),
+        Err(_) => None,
+    }
 }
 
 /// What external paths lead into when nothing else is said: the user's own authority.

@@ -8,13 +8,16 @@ use crate::{
 
 mod add;
 mod cat;
+mod doctor;
 mod gc;
 mod get;
 mod hash;
 mod init;
 mod ls;
+mod repair;
 mod rm;
 mod tag;
+mod verify;
 
 pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Exit> {
     let global = &cli.global;
@@ -29,6 +32,9 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Exit> {
         Command::Tag(TagCommand::Ls(_)) => tag::ls(global, out),
         Command::Rm(args) => rm::run(global, args, out),
         Command::Gc(args) => gc::run(global, args, out),
+        Command::Verify(args) => verify::run(global, args, out),
+        Command::Repair(args) => repair::run(global, args, out),
+        Command::Doctor(_) => doctor::run(global, out),
         Command::Hash(args) => hash::run(args, out),
     }
 }

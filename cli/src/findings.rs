@@ -1,0 +1,123 @@
+//! What a verification finds, for people and for programs, and the command that mends it.
+
+use std::collections::BTreeMap;
+
+use flatbao_core::{
+    Hash,
+    store::{Finding, Remedy, Severity},
+};
+use serde_json::{Value, json};
+
+use crate::{error::Exit, output::exact_ranges};
+
+/// The word that a line begins with.
+pub(crate) fn label(finding: &Finding) -> &'static str {
+    match finding.severity() {
+        Severity::Note => "note",
+        Severity::Problem => "problem",
+        Severity::Damage => "damage",
+    }
+}
+
+/// A line for people.
+pub(crate) fn line(finding: &Finding) -> String {
+    format!("{:<8} {}", label(finding), text(finding))
+}
+
+/// What was found about which blob.
+pub(crate) fn text(finding: &Finding) -> String {
+    match finding.hash() {
+        Some(hash) => format!("{hash}  {finding}"),
+        None => finding.to_string(),
+    }
+}
+
+/// An object for programs.
+pub(crate) fn object(finding: &Finding) -> Value {
+    let mut object = json!({
+        "ok": finding.severity() == Severity::Note,
+        "finding": finding.kind(),
+        "severity": label(finding),
+        "message": finding.to_string(),
+        "mend": mend(finding.remedy(), finding.hash()),
+    });
+    if let Some(hash) = finding.hash() {
+        object["hash"] = hash.to_string().into();
+    }
+    if let Some(offset) = finding.offset() {
+        object["offset"] = offset.into();
+        object["groups"] = exact_ranges(finding.groups());
+    }
+    object
+}
+
+/// What to do about it, of one blob or of all.
+pub(crate) fn mend(remedy: Remedy, hash: Option<Hash>) -> Option<String> {
+    let reference = hash.map_or(String::new(), |hash| format!(" {}", short(hash)));
+    Some(match remedy {
+        Remedy::Repair => format!("`flatbao repair{reference}`"),
+        Remedy::RepairThenFill => format!(
+            "`flatbao repair{reference}` keeps every good group; then `flatbao add` the same content again"
+        ),
+        Remedy::Fill => "`flatbao add` the same content again".into(),
+        Remedy::BringBack => format!(
+            "bring it back as it was, or `flatbao add` the same content; `flatbao repair{reference}` then drops the dead path"
+        ),
+        Remedy::Grant => "say where it is with --external PREFIX=DIR, or leave out --no-external".into(),
+        Remedy::Untag => {
+            "`flatbao add` the missing content again, or `flatbao tag rm` the tag".into()
+        }
+        Remedy::Collect => "`flatbao gc` removes it, unless a tag names it".into(),
+        Remedy::Reopen => "the next command that writes removes it".into(),
+        Remedy::RestoreTags => {
+            "`flatbao repair --tags-from COPY`; `flatbao repair --salvage-tags --dry-run` shows what is left of it; \
+             if there were no tags, `flatbao init --assume-no-tags`"
+                .into()
+        }
+        Remedy::LookAtIt => "have a look at it: flatbao leaves it alone".into(),
+        _ => return None,
+    })
+}
+
+/// Enough of a hash to name the blob on the command line.
+pub(crate) fn short(hash: Hash) -> String {
+    let mut text = hash.to_string();
+    text.truncate(16);
+    text
+}
+
+/// What mends what was found, so that each remedy is told once.
+#[derive(Default)]
+pub(crate) struct Remedies {
+    by_text: BTreeMap<String, (Remedy, Option<Hash>)>,
+}
+
+impl Remedies {
+    pub(crate) fn add(&mut self, finding: &Finding) {
+        let remedy = finding.remedy();
+        let Some(text) = mend(remedy, None) else {
+            return;
+        };
+        let hash = finding.hash();
+        self.by_text
+            .entry(text)
+            // Of several blobs none is named.
+            .and_modify(|(_, known)| *known = known.filter(|known| Some(*known) == hash))
+            .or_insert((remedy, hash));
+    }
+
+    /// The remedies, each once; with the blob where it is only one.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        let remedies = self.by_text.values();
+        remedies.filter_map(|(remedy, hash)| mend(*remedy, *hash))
+    }
+}
+
+/// How a run ends that found so much.
+pub(crate) fn exit(problems: u64, damage: u64) -> Exit {
+    match (problems, damage) {
+        (0, 0) => Exit::Done,
+        (_, 0) => Exit::Partial,
+        _ => Exit::Corrupt,
+    }
+}
