@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    env,
-    path::PathBuf,
+    env, fs,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::Instant,
 };
@@ -14,7 +14,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
-  test      everything that must pass: formatting, lints, tests, doc tests, docs, dependencies
+  test      everything that must pass: formatting, lints, tests, doc tests, examples, docs, dependencies
   interop   exchange stores with the public crate that defined the format (a heavy build of its own)
 ";
 
@@ -45,11 +45,39 @@ fn test() -> Result<()> {
         "clippy --workspace --all-targets --all-features --locked -- -D warnings",
     )?;
     step("tests", "test --workspace --all-features --locked")?;
+    examples()?;
     let mut docs = cargo("doc --workspace --no-deps --document-private-items --locked");
     run("docs", docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     dependencies()?;
     println!("xtask: all passed in {} s", started.elapsed().as_secs());
     Ok(())
+}
+
+/// Runs every example there is: each ends with an error when something is not as it says.
+fn examples() -> Result<()> {
+    let mut found = Vec::new();
+    for crate_dir in read_names(&root())? {
+        let dir = crate_dir.join("examples");
+        if dir.is_dir() {
+            found.extend(read_names(&dir)?);
+        }
+    }
+    found.sort();
+    for path in found
+        .iter()
+        .filter(|path| path.extension() == Some("rs".as_ref()))
+    {
+        let name = path.file_stem().and_then(|stem| stem.to_str());
+        let name = name.with_context(|| format!("{} has no name", path.display()))?;
+        let example = format!("example {name}");
+        step(&example, &format!("run --quiet --locked --example {name}"))?;
+    }
+    Ok(())
+}
+
+fn read_names(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// `cargo deny` where it is installed. It is the one check that is left out where it is not, and says so.
