@@ -74,24 +74,23 @@ impl<B: Backend> Inner<B> {
         mends: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Content<B::Object>> {
-        let (entry, has_partial) = {
+        let (entry, partials) = {
             let state = self.kernel.state();
-            (
-                state.index.get(hash),
-                !state.index.partials(hash).is_empty(),
-            )
+            (state.index.get(hash), state.index.partials(hash).to_vec())
         };
         if !entry.is_complete() {
-            return Err(if has_partial {
-                Error::Incomplete(hash)
-            } else {
+            return Err(if partials.is_empty() {
                 Error::NotFound(hash)
+            } else {
+                Error::Incomplete(hash)
             });
         }
         if let Some(bytes) = locked(&self.small).get(&hash) {
             return Ok(Content::Small(Arc::clone(bytes)));
         }
-        let homes = Homes::new(hash, entry).mending(mends);
+        let homes = Homes::new(hash, entry)
+            .with_partials(&partials)
+            .mending(mends);
         if let Some(tree) = self.tree_of_outboard(hash, &homes, entry)? {
             return Ok(Content::Tree(Box::new(Tree { homes, ..tree })));
         }
@@ -383,6 +382,8 @@ impl<B: Backend> Inner<B> {
                 Ok(read) if read == bytes.len() && group_cv(group, &bytes) == *value => {
                     return Ok(bytes);
                 }
+                // It was never said to have it.
+                Ok(_) if home.is_partial => {}
                 Ok(_) => {
                     let (offset, home) = (range.start, home.name.clone());
                     let damage = Damage::Group { offset, home };
@@ -393,6 +394,7 @@ impl<B: Backend> Inner<B> {
                     }
                     damaged = Some(error);
                 }
+                Err(_) if home.is_partial => {}
                 Err(e) => {
                     failed = Some(Error::Unreadable {
                         hash,

@@ -1,12 +1,12 @@
 //! The places a blob's data may be at, in the order in which they are tried: owned, then each external
-//! path.
+//! path, then what partial entries have of it.
 
 use std::sync::{Arc, Mutex};
 
 use crate::{
     Backend, BackendError, Error, ExternalPath, FileName, Hash, PathError, PathSet, PathsError,
-    ReadAt, Result,
-    index::Entry,
+    ReadAt, Result, Uuid,
+    index::{Entry, PartialFiles},
     io::read_capped,
     limits::MAX_PATHS_FILE,
     store::{Inner, locked},
@@ -30,6 +30,8 @@ enum Slot<O> {
     External(ExternalPath),
     /// A path that is never followed, and why.
     Refused(String, PathError),
+    /// `H-U.data`, beside which the blob counts as complete by another home.
+    Partial(Uuid),
 }
 
 /// A home that is open.
@@ -37,6 +39,8 @@ pub(crate) struct Home<O> {
     /// A file name, or an external path.
     pub(crate) name: String,
     pub(crate) object: O,
+    /// Whether it need not have all groups.
+    pub(crate) is_partial: bool,
 }
 
 impl<O: ReadAt> Homes<O> {
@@ -48,6 +52,13 @@ impl<O: ReadAt> Homes<O> {
             slots: Mutex::new(owned.into_iter().chain(listed).collect()),
             mends: true,
         }
+    }
+
+    /// The same homes, and these partial entries. Each of their groups is proved like any other.
+    pub(crate) fn with_partials(self, partials: &[PartialFiles]) -> Self {
+        let with_data = partials.iter().filter(|files| files.data);
+        locked(&self.slots).extend(with_data.map(|files| Slot::Partial(files.uuid)));
+        self
     }
 
     /// The same homes, for reading that must leave everything as it is.
@@ -78,7 +89,10 @@ impl<O: ReadAt> Homes<O> {
                     at += 1;
                     continue;
                 }
-                Slot::Owned => self.open_owned(inner),
+                Slot::Owned => open_file(inner, FileName::Data(self.hash), false),
+                Slot::Partial(uuid) => {
+                    open_file(inner, FileName::PartialData(self.hash, *uuid), true)
+                }
                 Slot::External(path) => open_external(inner, path),
                 Slot::Refused(path, source) => Err(Error::Path {
                     path: path.clone(),
@@ -95,23 +109,15 @@ impl<O: ReadAt> Homes<O> {
             match home {
                 Ok(home) => slots[at] = Slot::Open(home.into()),
                 Err(error) => {
-                    *failed = Some(error);
+                    // Why there is no home is not for partial entries to say.
+                    if !matches!(slots[at], Slot::Partial(_)) {
+                        *failed = Some(error);
+                    }
                     at += 1;
                 }
             }
         }
         None
-    }
-
-    fn open_owned<B: Backend<Object = O>>(&self, inner: &Inner<B>) -> Result<Home<O>> {
-        let name = FileName::Data(self.hash);
-        match inner.backend.open(&name)? {
-            Some(object) => Ok(Home {
-                name: name.to_string(),
-                object,
-            }),
-            None => Err(BackendError::Missing { name }.into()),
-        }
     }
 
     fn read_listed<B: Backend<Object = O>>(&self, inner: &Inner<B>) -> Result<Vec<Slot<O>>> {
@@ -146,10 +152,26 @@ impl<O: ReadAt> Homes<O> {
     }
 }
 
+fn open_file<B: Backend>(
+    inner: &Inner<B>,
+    name: FileName,
+    is_partial: bool,
+) -> Result<Home<B::Object>> {
+    match inner.backend.open(&name)? {
+        Some(object) => Ok(Home {
+            name: name.to_string(),
+            object,
+            is_partial,
+        }),
+        None => Err(BackendError::Missing { name }.into()),
+    }
+}
+
 fn open_external<B: Backend>(inner: &Inner<B>, path: &ExternalPath) -> Result<Home<B::Object>> {
     Ok(Home {
         object: inner.backend.external(path)?,
         name: path.to_string(),
+        is_partial: false,
     })
 }
 

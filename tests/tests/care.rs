@@ -10,9 +10,9 @@
 
 mod common;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-use common::{GROUP, Machine, SimStore, bytes, read};
+use common::{GROUP, Machine, SimStore, assert_reads, bytes, groups_that_read, read};
 use flatbao_core::{
     FileName, Hash,
     progress::unwatched,
@@ -48,6 +48,10 @@ fn repair(store: &SimStore) -> (Vec<Mending>, Vec<Finding>) {
     (mended, left)
 }
 
+fn range(range: Range<u64>) -> Vec<Range<u64>> {
+    std::iter::once(range).collect()
+}
+
 fn flip(machine: &Machine, name: &FileName, byte: usize) {
     let mut file = machine.file(name).unwrap();
     file[byte] ^= 1;
@@ -68,13 +72,13 @@ fn one_flipped_byte() {
     assert_eq!(verify(&store, Depth::Quick), []);
     let damage = Finding::CorruptData {
         hash,
-        groups: vec![3..4],
+        groups: range(3..4),
         elsewhere: false,
     };
     assert_eq!(verify(&store, Depth::Deep), [damage]);
     let demoted = Mending::Demote {
         hash,
-        missing: vec![3..4],
+        missing: range(3..4),
         of: 10,
     };
     assert_eq!(repair(&store), (vec![demoted], vec![]));
@@ -91,5 +95,69 @@ fn one_flipped_byte() {
     assert!(read(&store, hash).is_err());
     store.import_bytes(&content).unwrap();
     assert_eq!(read(&store, hash).unwrap(), content);
-    let _ = Hash::EMPTY;
+}
+
+/// A blob of six groups in two homes, with these groups damaged in each.
+fn two_homes(owned: &[usize], outside: &[usize]) -> (Machine, Hash, Vec<u8>) {
+    let machine = Machine::new();
+    let content = bytes(2, 5 * GROUP + 100);
+    let store = machine.open();
+    let hash = store.import_bytes(&content).unwrap().hash;
+    let path = machine.put_external("both", &content);
+    store.import_reference(&path).unwrap();
+    drop(store);
+    for group in owned {
+        flip(&machine, &FileName::Data(hash), group * GROUP);
+    }
+    let mut changed = content.clone();
+    for group in outside {
+        changed[group * GROUP] ^= 1;
+    }
+    machine.put_external("both", &changed);
+    (machine, hash, content)
+}
+
+#[test]
+fn two_damaged_homes_make_a_whole_one() {
+    let (machine, hash, content) = two_homes(&[1, 4], &[2]);
+    let store = machine.open();
+    let (mended, left) = repair(&store);
+    assert_eq!(mended.len(), 2, "{mended:?}");
+    assert!(matches!(&mended[0], Mending::RewriteData { groups, .. } if *groups == [1..2, 4..5]));
+    assert!(matches!(&mended[1], Mending::DropPaths { .. }));
+    assert_eq!(left, []);
+    assert_eq!(machine.file(&FileName::Data(hash)), Some(content.clone()));
+    assert_reads(&store, hash, &content);
+    assert_eq!(verify(&machine.kill().open(), Depth::Deep), []);
+}
+
+/// What reads before a repair reads after it.
+#[test]
+fn partial_data_stay_a_home_beside_an_external_one() {
+    let (machine, hash, content) = two_homes(&[1, 3, 4], &[2, 3]);
+    let store = machine.open();
+    let before = groups_that_read(&store, hash, &content);
+    assert_eq!(before, [true, true, true, false, true, true]);
+    let (mended, left) = repair(&store);
+    assert!(matches!(&mended[..], [Mending::Demote { missing, .. }] if *missing == [1..2, 3..5]));
+    assert!(
+        matches!(&left[..], [Finding::ExternalChanged { groups, .. }] if *groups == range(2..4))
+    );
+    assert_eq!(groups_that_read(&store, hash, &content), before);
+    let store = machine.kill().open();
+    assert_eq!(groups_that_read(&store, hash, &content), before);
+    assert_eq!(repair(&store).0, []);
+    // The external file comes back: now the two make a whole blob.
+    let mut better = content.clone();
+    better[2 * GROUP] ^= 1;
+    machine.put_external("both", &better);
+    let machine = machine.kill();
+    let store = machine.open();
+    let (mended, _) = repair(&store);
+    assert!(
+        matches!(&mended[0], Mending::RewriteData { .. }),
+        "{mended:?}"
+    );
+    assert_eq!(machine.file(&FileName::Data(hash)), Some(content.clone()));
+    assert_reads(&store, hash, &content);
 }

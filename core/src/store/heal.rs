@@ -27,6 +27,10 @@ impl<B: Backend> Inner<B> {
         let mut failed = None;
         while let Some(home) = homes.get(self, index, &mut failed) {
             index += 1;
+            if home.is_partial {
+                // It could be large and empty.
+                continue;
+            }
             match self.rebuild_from(hash, &home, homes.mends, watch) {
                 Ok(rebuilt) => return Ok(rebuilt),
                 Err(Error::Cancelled) => return Err(Error::Cancelled),

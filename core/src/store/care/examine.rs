@@ -108,7 +108,8 @@ impl<B: Backend> Inner<B> {
         name: &FileName,
         data: B::Object,
     ) -> Exam<B::Object> {
-        let (place, state) = (Place::Owned, opened(name.to_string(), data));
+        let place = Place::Partial;
+        let state = opened(&place, name.to_string(), data);
         self.begin(hash, vec![HomeExam { place, state }], Depth::Deep)
     }
 
@@ -149,33 +150,50 @@ impl<B: Backend> Inner<B> {
         if entry.has(Entry::DATA) {
             let name = FileName::Data(hash);
             let state = match self.backend.open(&name) {
-                Ok(Some(object)) => opened(name.to_string(), object),
+                Ok(Some(object)) => opened(&Place::Owned, name.to_string(), object),
                 Ok(None) => State::Gone("it was removed".into()),
                 Err(error) => State::Unreachable(chain(&error)),
             };
             let place = Place::Owned;
             homes.push(HomeExam { place, state });
         }
-        if !entry.has(Entry::PATHS) {
-            return (homes, None);
+        let failed = if entry.has(Entry::PATHS) {
+            self.open_external_homes(hash, &mut homes).err()
+        } else {
+            None
+        };
+        let partials = self.kernel.state().index.partials(hash).to_vec();
+        for files in partials.iter().filter(|files| files.data) {
+            let name = FileName::PartialData(hash, files.uuid);
+            let place = Place::Partial;
+            if let Ok(Some(object)) = self.backend.open(&name) {
+                let state = opened(&place, name.to_string(), object);
+                homes.push(HomeExam { place, state });
+            }
         }
+        (homes, failed)
+    }
+
+    fn open_external_homes(&self, hash: Hash, homes: &mut Vec<HomeExam<B::Object>>) -> Result<()> {
         let paths = match self.read_paths(hash) {
             Ok(Some(paths)) if paths.is_empty() => {
                 let file = FileName::Paths(hash);
                 let source = PathsError::Empty;
-                return (homes, Some(Error::Paths { file, source }));
+                return Err(Error::Paths { file, source });
             }
-            Ok(paths) => paths.unwrap_or_default(),
-            Err(error) => return (homes, Some(error)),
+            other => other?.unwrap_or_default(),
         };
         for (text, parsed) in paths.iter() {
             let (place, state) = match parsed {
                 Ok(path) => {
-                    let state = match self.backend.external(&path) {
-                        Ok(object) => opened(path.to_string(), object),
+                    let found = self.backend.external(&path);
+                    let text = path.to_string();
+                    let place = Place::External(path);
+                    let state = match found {
+                        Ok(object) => opened(&place, text, object),
                         Err(error) => not_opened(&error),
                     };
-                    (Place::External(path), state)
+                    (place, state)
                 }
                 Err(why) => {
                     let gone = State::Gone(why.to_string());
@@ -184,7 +202,7 @@ impl<B: Backend> Inner<B> {
             };
             homes.push(HomeExam { place, state });
         }
-        (homes, None)
+        Ok(())
     }
 
     /// What the outboard does not prove, the hash of the whole does, for each home that has it.
@@ -196,6 +214,11 @@ impl<B: Backend> Inner<B> {
         watch: &mut Watch<'_>,
     ) {
         for home in exam.homes.iter_mut().filter_map(HomeExam::open_mut) {
+            if home.home.is_partial {
+                // It could be large and empty.
+                home.wrong = union(&home.wrong, unproved);
+                continue;
+            }
             match self.hash_home(&home.home, false, watch) {
                 Ok((hashed, _)) if hashed.hash == exam.hash => {
                     exam.size = hashed.size;

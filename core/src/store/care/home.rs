@@ -24,6 +24,8 @@ pub(super) enum Place {
     External(ExternalPath),
     /// A path that is never followed.
     Refused(String, PathError),
+    /// Partial data, which need not have all groups.
+    Partial,
 }
 
 pub(super) enum State<O> {
@@ -59,21 +61,26 @@ impl<O: ReadAt> HomeExam<O> {
         }
     }
 
-    /// Whether every byte of it is the blob's, after a deep look.
+    /// Whether it should have all groups.
+    pub(super) fn is_home(&self) -> bool {
+        !matches!(self.place, Place::Partial)
+    }
+
+    /// Whether every byte of it is the blob's, after a deep look, and it stays that way.
     pub(super) fn is_whole(&self, size: u64) -> bool {
-        self.open().is_some_and(|open| open.is_right(size))
+        self.is_home() && self.open().is_some_and(|open| open.is_right(size))
     }
 
     /// Whether bytes of it are wrong.
     pub(super) fn is_wrong(&self) -> bool {
-        self.open().is_some_and(|open| !open.wrong.is_empty())
+        self.is_home() && self.open().is_some_and(|open| !open.wrong.is_empty())
     }
 
     /// Whether nothing can be had from it any more, or only wrong bytes.
     pub(super) fn is_dead(&self, size: u64) -> bool {
         match &self.state {
-            State::Open(open) => open.why.is_none() && !open.is_right(size),
-            State::Gone(_) => true,
+            State::Open(open) => self.is_home() && open.why.is_none() && !open.is_right(size),
+            State::Gone(_) => self.is_home(),
             State::Unreachable(_) => false,
         }
     }
@@ -84,6 +91,9 @@ impl<O: ReadAt> HomeExam<O> {
         size: u64,
         lost: Option<&[Range<u64>]>,
     ) -> Vec<Finding> {
+        if !self.is_home() {
+            return Vec::new();
+        }
         let why = match &self.state {
             State::Open(open) => return self.open_findings(open, hash, size, lost),
             State::Gone(why) | State::Unreachable(why) => why.clone(),
@@ -107,6 +117,7 @@ impl<O: ReadAt> HomeExam<O> {
                 let (path, why) = (lossless(path.as_bytes()), why.clone());
                 Finding::RefusedPath { hash, path, why }
             }
+            Place::Partial => return Vec::new(),
         }]
     }
 
@@ -202,10 +213,15 @@ impl<O: ReadAt> OpenHome<O> {
     }
 }
 
-pub(super) fn opened<O: ReadAt>(name: String, object: O) -> State<O> {
+pub(super) fn opened<O: ReadAt>(place: &Place, name: String, object: O) -> State<O> {
+    let is_partial = matches!(place, Place::Partial);
     match object.size() {
         Ok(len) => State::Open(OpenHome {
-            home: Home { name, object },
+            home: Home {
+                name,
+                object,
+                is_partial,
+            },
             len,
             wrong: Vec::new(),
             unread: Vec::new(),

@@ -25,7 +25,7 @@ pub enum Mending {
     RewriteData {
         /// The blob.
         hash: Hash,
-        /// The groups that were wrong.
+        /// The groups that were wrong; none when there were no owned data.
         groups: Vec<Range<u64>>,
     },
     /// Owned data become a partial entry: the groups that are right stay, and only the others have to be
@@ -128,6 +128,12 @@ pub(super) fn plan<O: ReadAt>(exam: &Exam<O>) -> Vec<Mending> {
         None if exam.needs_outboard() && whole => {
             plan.push(Mending::RebuildOutboard { hash });
         }
+        // No home is whole, and all of them together are.
+        None if exam.owned().is_none() && !whole && exam.lost().is_empty() => {
+            let groups = Vec::new();
+            plan.push(Mending::RewriteData { hash, groups });
+            whole = true;
+        }
         None => {}
     }
     let dead = dead_paths(exam);
@@ -143,7 +149,7 @@ pub(super) fn plan<O: ReadAt>(exam: &Exam<O>) -> Vec<Mending> {
 pub(super) fn dead_paths<O: ReadAt>(exam: &Exam<O>) -> BTreeSet<&str> {
     let dead = exam.homes.iter().filter(|home| home.is_dead(exam.size));
     dead.filter_map(|home| match &home.place {
-        Place::Owned => None,
+        Place::Owned | Place::Partial => None,
         Place::External(path) => Some(path.as_str()),
         Place::Refused(path, _) => Some(path.as_str()),
     })
