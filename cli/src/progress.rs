@@ -56,7 +56,9 @@ impl Meter {
                 Progress::Listed { entries } => entries,
                 Progress::Imported { bytes, .. } => base + bytes,
                 Progress::Verified { bytes, .. } => bytes,
-                Progress::Marked { blobs } | Progress::Swept { blobs, .. } => blobs,
+                Progress::Checked { blobs, .. }
+                | Progress::Marked { blobs }
+                | Progress::Swept { blobs, .. } => blobs,
                 _ => return ControlFlow::Continue(()),
             };
             bar.set_position(position);
