@@ -3,6 +3,7 @@
 use std::{convert::Infallible, ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use flatbao_core::BlobFormat;
 use jiff::SignedDuration;
 
@@ -98,6 +99,8 @@ pub(crate) enum Command {
     Get(Get),
     Cat(Cat),
     Ls(Ls),
+    Stat(Stat),
+    Du(Du),
     #[command(subcommand)]
     Tag(TagCommand),
     Rm(Rm),
@@ -106,11 +109,16 @@ pub(crate) enum Command {
     Repair(Repair),
     Doctor(Doctor),
     Hash(HashFiles),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// Make an empty store, also in a directory that has other files (they are left alone)
 #[derive(Debug, Args)]
-#[command(after_help = "Example: flatbao init --store /srv/blobs")]
+#[command(after_help = "\
+JSON keys: store, action (created, exists)
+
+Example: flatbao init --store /srv/blobs")]
 pub(crate) struct Init {
     /// Where a store has lost its tags.meta, confirm that there are no tags to lose: an empty one is
     /// written, and no blob is removed
@@ -168,7 +176,10 @@ pub(crate) struct Get {
 
 /// Print the verified bytes of a blob
 #[derive(Debug, Args)]
-#[command(after_help = "Example: flatbao cat demo/main.rs --range 0..100")]
+#[command(after_help = "\
+With --json the bytes are printed as they are, too: only errors are JSON
+
+Example: flatbao cat demo/main.rs --range 0..100")]
 pub(crate) struct Cat {
     #[arg(value_name = "REF")]
     pub(crate) reference: OsString,
@@ -200,6 +211,56 @@ pub(crate) struct Ls {
     pub(crate) long: bool,
 }
 
+/// Tell everything about one blob
+///
+/// Its size is proved by its last 16 KiB; nothing else of a complete blob is read. Of partial ones everything
+/// that is there is proved. Each home is opened, and its length compared.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+JSON keys: hash, size, size_proved, state (complete, partial), format (raw, hashseq; null where nothing says it), \
+groups (of 16 KiB, all), groups_present (those whose bytes are there; of partial blobs proved ones), files (name, \
+size), homes (place: owned, external, listed; path, size, ok, problem), partials (uuid, size, verified, groups, \
+groups_present, ranges: first group and the one after the last), tags (name, name_hex, through: null or the hash \
+sequence), unread (hash and tags of sequences that cannot be read, with problem; they may list it, too)
+
+Example: flatbao stat demo/main.rs")]
+pub(crate) struct Stat {
+    #[arg(value_name = "REF")]
+    pub(crate) reference: OsString,
+}
+
+/// Tell what the store takes up, or what single tags and blobs add up to
+///
+///   logical      what the tags add up to, each counted on its own
+///   shared       what of that is kept only once: tags, or entries, have blobs in common
+///   stored       the store's files: data, outboards, path lists, partial blobs, tags
+///   external     blobs whose data lie outside the store only
+///   reclaimable  what gc would free now
+///
+/// With REF: its total; its own part, which nothing else reaches and which goes with it;
+/// and what it shares. Hash sequences and the names of collections are blobs, and count.
+///
+/// Sizes are what the files claim: nothing is proved. A sum that cannot be told for certain
+/// is - or null.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+JSON keys: for a tag or REF one line: ref, hash, format, blobs, total, distinct (each blob once), own, shared, missing, \
+unmeasured; without REF then a summary: summary (du), logical, shared, stored, data, outboards, paths, partials, \
+tags, external, reclaimable, complete, partial (blobs), missing, unmeasured
+
+Example: flatbao du --long"
+)]
+pub(crate) struct Du {
+    /// Tags or blobs; without any, the store
+    #[arg(value_name = "REF")]
+    pub(crate) references: Vec<OsString>,
+    /// Also each tag, in exact bytes
+    #[arg(short, long)]
+    pub(crate) long: bool,
+}
+
 /// Set, remove and list tags: what is tagged is kept by gc
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example: flatbao tag set release 3f5a && flatbao tag ls")]
@@ -211,7 +272,10 @@ pub(crate) enum TagCommand {
 
 /// Give a blob a name, or a name another blob
 #[derive(Debug, Args)]
-#[command(after_help = "Example: flatbao tag set release 3f5a")]
+#[command(after_help = "\
+JSON keys: name (absent when not UTF-8), name_hex, hash, format (raw, hashseq), previous (what it named before)
+
+Example: flatbao tag set release 3f5a")]
 pub(crate) struct TagSet {
     pub(crate) name: OsString,
     #[arg(value_name = "REF")]
@@ -223,7 +287,10 @@ pub(crate) struct TagSet {
 
 /// Remove names; their blobs stay until the next gc
 #[derive(Debug, Args)]
-#[command(after_help = "Example: flatbao tag rm old-release")]
+#[command(after_help = "\
+JSON keys: name (absent when not UTF-8), name_hex, hash, format (raw, hashseq), action (removed)
+
+Example: flatbao tag rm old-release")]
 pub(crate) struct TagRm {
     /// As they are, or as `tag ls` prints them
     #[arg(required = true, value_name = "NAME")]
@@ -384,4 +451,26 @@ pub(crate) struct HashFiles {
     /// Check the files of a list of hashes; - is stdin
     #[arg(short, long, value_name = "FILE", conflicts_with = "paths")]
     pub(crate) check: Option<PathBuf>,
+}
+
+/// Print a script that completes commands and options in a shell; needs no store
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --json the script is printed as it is, too: only errors are JSON
+
+Example: flatbao completions bash > ~/.local/share/bash-completion/completions/flatbao")]
+pub(crate) struct Completions {
+    pub(crate) shell: Shell,
+}
+
+/// Write manual pages, one for each command, into a directory; needs no store
+#[derive(Debug, Args)]
+#[command(after_help = "\
+JSON keys: path
+
+Example: flatbao man ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// Where to; made if it is not there
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
 }

@@ -22,6 +22,19 @@ pub(crate) fn meant(store: &Store, resolved: &Resolved) -> Result<Option<Collect
     }
 }
 
+/// What the bytes of a blob mean: as [`meant`], where a hash sequence need not be a collection.
+pub(crate) fn format(store: &Store, resolved: &Resolved) -> Result<BlobFormat> {
+    let hash = resolved.hash;
+    Ok(match resolved.format {
+        Some(format) => format,
+        None if is_tagged_sequence(store, hash) => BlobFormat::HashSeq,
+        None => match meant(store, resolved)? {
+            Some(_) => BlobFormat::HashSeq,
+            None => BlobFormat::Raw,
+        },
+    })
+}
+
 fn is_tagged_sequence(store: &Store, hash: Hash) -> bool {
     store.tags().is_ok_and(|tags| {
         tags.values()

@@ -3,9 +3,13 @@
 
 mod common;
 
-use std::process::Stdio;
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
 
-use common::{Scene, noise, ran};
+use common::{Scene, commands, help, noise, ran};
+use flatbao_core::{Hash, HashAndFormat, Tag, TagFile};
 
 /// The reading end is gone before the command starts, as with `| head -0`.
 #[test]
@@ -99,22 +103,19 @@ fn usage_errors_are_two_and_json_where_that_was_asked_for() {
 
 #[test]
 fn help_lists_exit_codes_and_examples() {
-    let scene = Scene::new();
-    let help = scene.ok(["--help"]).out;
+    let general = help("");
     for code in 0..=6 {
-        assert!(help.contains(&format!("\n  {code}  ")), "{code}");
+        assert!(general.contains(&format!("\n  {code}  ")), "{code}");
     }
-    for command in [
-        "init", "add", "get", "cat", "ls", "tag", "tag set", "tag rm", "tag ls", "rm", "gc", "hash",
-    ] {
-        let args = command.split(' ').chain(["--help"]);
-        let help = scene.ok(args).out;
+    for command in commands() {
+        let help = help(&command);
         let last = help.trim_end().lines().last().unwrap();
         assert!(last.starts_with("Example: flatbao "), "{command}: {last}");
-        assert!(
-            help.lines().all(|line| line.chars().count() <= 100),
-            "{command}"
-        );
+        // An example shows the very command; that of a group any of it.
+        assert!(last.contains(&format!("flatbao {command}")), "{last}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "{command}: {line}");
+        }
     }
 }
 
@@ -127,4 +128,105 @@ fn nothing_but_text_where_there_is_no_terminal() {
     let ran = scene.run(["cat", "nope"]);
     assert!(ran.err.starts_with("error: no tag"), "{}", ran.err);
     assert!(!ran.err.contains('\x1b'));
+}
+
+const ESCAPE: char = '\x1b';
+
+/// As anstream documents it: NO_COLOR outdoes CLICOLOR_FORCE, and CLICOLOR does nothing without a terminal.
+#[test]
+fn colours_are_for_terminals_or_where_they_are_forced() {
+    let scene = Scene::new();
+    scene.write("a", "a");
+    scene.ok(["add", "a", "--tag", "a"]);
+    let run = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = scene.command();
+        command.args(args).envs(variables.iter().copied());
+        ran(command.output().unwrap())
+    };
+    let told: [&[&str]; 4] = [
+        &["--help"],
+        &["du", "--help"],
+        &["cat", "nope"],
+        &["--nope"],
+    ];
+    let results: [&[&str]; 6] = [
+        &["ls"],
+        &["ls", "--json"],
+        &["tag", "ls"],
+        &["stat", "a"],
+        &["du", "-l"],
+        &["cat", "a"],
+    ];
+    let force = ("CLICOLOR_FORCE", "1");
+    for plain in [
+        &[][..],
+        &[("CLICOLOR", "1")],
+        &[("CLICOLOR_FORCE", "")],
+        &[("NO_COLOR", "1"), force],
+        &[("CLICOLOR", "0")],
+    ] {
+        for args in told.iter().chain(&results) {
+            let ran = run(args, plain);
+            assert!(!(ran.out + &ran.err).contains(ESCAPE), "{args:?} {plain:?}");
+        }
+    }
+    // CLICOLOR=0 is weaker than CLICOLOR_FORCE, and an empty NO_COLOR is none.
+    for colourful in [
+        &[force][..],
+        &[force, ("CLICOLOR", "0")],
+        &[force, ("NO_COLOR", "")],
+    ] {
+        for args in told {
+            let ran = run(args, colourful);
+            assert!(
+                (ran.out + &ran.err).contains(ESCAPE),
+                "{args:?} {colourful:?}"
+            );
+        }
+        // Results are for programs as well.
+        for args in results {
+            let ran = run(args, colourful);
+            assert!(!ran.out.contains(ESCAPE), "{args:?} {colourful:?}");
+        }
+    }
+}
+
+/// The reader takes one line and goes, as `head -1` does.
+#[test]
+fn a_listing_ends_quietly_where_its_reader_does() {
+    let scene = Scene::new();
+    scene.ok(["init"]);
+    // More than a pipe holds. A listing looks at names and lengths only.
+    for number in 0..4000_u32 {
+        let hash = Hash::of(&number.to_le_bytes());
+        std::fs::write(scene.data(hash), number.to_string()).unwrap();
+    }
+    let value = HashAndFormat::raw(Hash::of(&0_u32.to_le_bytes()));
+    let name = |number| Tag::try_from(format!("{number:030}").as_str()).unwrap();
+    let tags = (0..2000).map(|number| (name(number), value)).collect();
+    let tags = TagFile::encode(&tags).unwrap();
+    std::fs::write(scene.path(".flatbao/tags.meta"), tags).unwrap();
+    for args in [
+        &["ls"][..],
+        &["ls", "--json"],
+        &["ls", "--long"],
+        &["tag", "ls"],
+        &["tag", "ls", "--json"],
+        &["du", "--long", "--json"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = scene.command();
+        let child = command.args(args).stdout(writer).stderr(Stdio::piped());
+        let child = child.spawn().unwrap();
+        drop(command);
+        let mut first = String::new();
+        let mut reader = BufReader::with_capacity(1, reader);
+        reader.read_line(&mut first).unwrap();
+        assert!(first.len() > 30, "{args:?} {first}");
+        drop(reader);
+        let ran = ran(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
+        let all = scene.ok(args).out;
+        assert!(all.starts_with(&first) && all.len() > 100_000, "{args:?}");
+    }
 }

@@ -204,6 +204,6 @@ impl Row<'_> {
 }
 
 /// Whole percents, rounded down: a hundred means all of it.
-fn percent(part: u64, total: u64) -> u128 {
+pub(crate) fn percent(part: u64, total: u64) -> u128 {
     u128::from(part) * 100 / u128::from(total)
 }

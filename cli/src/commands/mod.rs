@@ -8,14 +8,18 @@ use crate::{
 
 mod add;
 mod cat;
+mod completions;
 mod doctor;
+mod du;
 mod gc;
 mod get;
 mod hash;
 mod init;
 mod ls;
+mod man;
 mod repair;
 mod rm;
+mod stat;
 mod tag;
 mod verify;
 
@@ -27,6 +31,8 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Exit> {
         Command::Get(args) => get::run(global, args, out),
         Command::Cat(args) => cat::run(global, args, out),
         Command::Ls(args) => ls::run(global, args, out),
+        Command::Stat(args) => stat::run(global, args, out),
+        Command::Du(args) => du::run(global, args, out),
         Command::Tag(TagCommand::Set(args)) => tag::set(global, args, out),
         Command::Tag(TagCommand::Rm(args)) => tag::rm(global, args, out),
         Command::Tag(TagCommand::Ls(_)) => tag::ls(global, out),
@@ -36,5 +42,7 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Exit> {
         Command::Repair(args) => repair::run(global, args, out),
         Command::Doctor(_) => doctor::run(global, out),
         Command::Hash(args) => hash::run(args, out),
+        Command::Completions(args) => completions::run(args, out),
+        Command::Man(args) => man::run(args, out),
     }
 }

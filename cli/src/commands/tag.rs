@@ -121,16 +121,20 @@ pub(crate) fn exact(tag: &Tag) -> String {
     tag.as_str().map_or_else(|| tag.to_string(), str::to_owned)
 }
 
-fn object(tag: &Tag, value: &HashAndFormat) -> Value {
+/// An object with what a tag is called: its bytes and, where they are UTF-8, its name.
+pub(crate) fn names(tag: &Tag) -> Value {
     let hex: String = tag.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
-    let mut object = json!({
-        "name_hex": hex,
-        "hash": value.hash.to_string(),
-        "format": value.format.to_string(),
-    });
+    let mut object = json!({"name_hex": hex});
     if let Some(name) = tag.as_str() {
         object["name"] = name.into();
     }
+    object
+}
+
+fn object(tag: &Tag, value: &HashAndFormat) -> Value {
+    let mut object = names(tag);
+    object["hash"] = value.hash.to_string().into();
+    object["format"] = value.format.to_string().into();
     object
 }
 

@@ -53,6 +53,8 @@ impl Scene {
             .current_dir(self.root.path())
             .env_remove("FLATBAO_STORE")
             .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR")
+            .env_remove("CLICOLOR_FORCE")
             .stdin(Stdio::null());
         command
     }
@@ -169,6 +171,31 @@ impl Ran {
     }
 }
 
+/// Every command that the help lists, nested ones with a space: `tag set`.
+pub(crate) fn commands() -> Vec<String> {
+    let (mut found, mut open) = (Vec::new(), vec![String::new()]);
+    while let Some(above) = open.pop() {
+        let help = help(&above);
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        for line in listed.take_while(|line| !line.is_empty()) {
+            let name = line.split_whitespace().next().unwrap();
+            if line.starts_with("  ") && !line.starts_with("   ") && name != "help" {
+                let name = format!("{above} {name}").trim().to_owned();
+                open.push(name.clone());
+                found.push(name);
+            }
+        }
+    }
+    assert!(found.len() > 12, "{found:?}");
+    found
+}
+
+/// The help of a command.
+pub(crate) fn help(command: &str) -> String {
+    let args = command.split_whitespace().chain(["--help"]);
+    Scene::new().ok(args).out
+}
+
 pub(crate) fn ran(output: Output) -> Ran {
     Ran {
         code: output.status.code().unwrap(),
@@ -194,7 +221,8 @@ pub(crate) fn fixture(name: &str, to: &Path) {
     copy(&from.join(name), to);
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a directory with what is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -17,6 +17,7 @@ use crate::{
 mod batch;
 mod care;
 mod collection;
+mod footprint;
 mod gc;
 mod hashing;
 mod heal;
@@ -26,19 +27,24 @@ mod mark;
 mod open;
 mod partial;
 mod publication;
+mod stat;
 mod sweep;
 mod tags;
+mod usage;
 
 pub use batch::Batch;
 pub use care::{
     Checked, Depth, Finding, Mending, Outcome, ParsePositionError, Position, Remedy, RepairOptions,
     Repaired, Repairing, Salvaged, SalvagedFrom, Severity, Verified, VerifyOptions,
 };
+pub use footprint::{Footprint, Share, Subject, TagUsage, Tagged};
 pub use gc::{GcItem, GcOptions, GcPlan, Reason, Spared, Swept};
 pub use import::{ImportOptions, Imported, Novelty};
 pub use list::{BlobInfo, Blobs, Location, State, Status};
 pub use open::{Locking, Mode, Odd, OpenOptions, Recovery, TagsFound};
 pub use partial::PartialInfo;
+pub use stat::{FileInfo, HomeInfo, Place, Reached, ReachedBy, UnreadSequence};
+pub use usage::{Stored, Usage};
 
 /// Pages of group values that are kept in memory: 8 KiB each, 4 MiB in all.
 const CACHED_PAGES: NonZeroUsize = NonZeroUsize::new(512).unwrap();
