@@ -96,6 +96,14 @@ impl Dir for CapDir {
         self.dir.rename(from, &to_dir.dir, to)
     }
 
+    fn link(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
+        self.dir.hard_link(from, &to_dir.dir, to)
+    }
+
+    fn make_dir(&self, name: &OsStr) -> io::Result<()> {
+        self.dir.create_dir(name)
+    }
+
     fn unlink(&self, name: &OsStr) -> io::Result<()> {
         self.dir.remove_file(name)
     }

@@ -8,11 +8,11 @@ use std::{
 
 use flatbao_core::{
     Backend, BackendError, BatchError, EntryKind, ExternalPath, FileName, Listed, ListedName,
-    PathError, ReadAt, Stamp,
+    PathError, ReadAt, Stamp, Uuid,
 };
 
 use crate::{
-    object::{MemObject, MemStaged, Scratch},
+    object::{MemObject, MemOutgoing, MemStaged, Scratch},
     shelf::{Entry, Shelf, not_a_file, staging},
 };
 
@@ -120,6 +120,7 @@ impl MemBackend {
 impl Backend for MemBackend {
     type Object = MemObject;
     type Staged = MemStaged;
+    type Outgoing = MemOutgoing;
     type Lock = MemLock;
 
     fn lock(&self) -> Result<MemLock, BackendError> {
@@ -252,13 +253,7 @@ impl Backend for MemBackend {
 
     fn external(&self, path: &ExternalPath) -> Result<MemObject, BackendError> {
         let shelf = self.shelf();
-        let covers = |prefix: &String| {
-            let below = path.as_str().strip_prefix(prefix.as_str());
-            below.is_some_and(|below| below.starts_with('/'))
-        };
-        if !shelf.granted.iter().any(covers) {
-            return Err(BackendError::NotGranted { path: path.clone() });
-        }
+        shelf.check_granted(path)?;
         match shelf.external.get(path.as_str()) {
             Some(file) => Ok(MemObject::scratch(file)),
             None => Err(BackendError::io("open", path)(
@@ -269,6 +264,61 @@ impl Backend for MemBackend {
 
     fn stamp(&self, object: &MemObject) -> io::Result<Stamp> {
         Ok(object.stamp(object.size()?))
+    }
+
+    fn stage_out(&self, path: &ExternalPath, uuid: Uuid) -> Result<MemOutgoing, BackendError> {
+        let shelf = &mut *self.shelf();
+        shelf.check_granted(path)?;
+        shelf.check_parents(path)?;
+        let (dir, _) = path.as_str().rsplit_once('/').unwrap_or_default();
+        let temp = format!("{dir}/.flatbao-{uuid}.tmp");
+        if shelf.external.contains_key(&temp) {
+            let name = FileName::Temp(uuid);
+            return Err(BackendError::Exists { name });
+        }
+        let scratch = Scratch::new(shelf.id(), Vec::new());
+        shelf.external.insert(temp.clone(), Arc::clone(&scratch));
+        Ok(MemOutgoing {
+            path: path.clone(),
+            temp,
+            scratch,
+        })
+    }
+
+    /// Published bytes never change, which those of a file outside may: they are not shared.
+    fn link_out(
+        &self,
+        _: &FileName,
+        path: &ExternalPath,
+        _: Uuid,
+    ) -> Result<Option<MemOutgoing>, BackendError> {
+        let shelf = self.shelf();
+        shelf.check_granted(path)?;
+        shelf.check_parents(path)?;
+        Ok(None)
+    }
+
+    fn release(&self, outgoing: MemOutgoing, replace: bool) -> Result<(), BackendError> {
+        let shelf = &mut *self.shelf();
+        let file = shelf.take_out(&outgoing)?;
+        let path = outgoing.path;
+        if shelf.is_directory(path.as_str()) {
+            return Err(BackendError::NotAFile {
+                name: path.to_string(),
+                kind: EntryKind::Directory,
+            });
+        }
+        if !replace && shelf.external.contains_key(path.as_str()) {
+            return Err(BackendError::Taken { path });
+        }
+        shelf.external.insert(path.as_str().to_owned(), file);
+        Ok(())
+    }
+
+    fn discard_out(&self, outgoing: MemOutgoing) -> Result<(), BackendError> {
+        // One that is gone is discarded.
+        let _ = self.shelf().take_out(&outgoing);
+        Ok(())
     }
 }
 

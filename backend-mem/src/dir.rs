@@ -44,19 +44,13 @@ impl SimDir {
     ///
     /// # Errors
     /// `NotADirectory` when something else bears the name; `InvalidInput` for what is no name.
-    pub fn make_dir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
+    pub fn plant_dir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let name = checked(name.as_ref())?;
         let (node, label) = self.disk.peek(|machine| {
             if let Some(node) = machine.tree.get(self.node, name) {
                 return Ok((node, Arc::clone(&machine.dir(node)?.label)));
             }
-            let label: Arc<str> = format!("{}/{}", self.label, name.display()).into();
-            let node = machine.add(Node::Dir(DirNode {
-                fs: machine.dir(self.node)?.fs,
-                label: Arc::clone(&label),
-                parent: Some(self.node),
-            }));
-            machine.tree.add_dir(node);
+            let (node, label) = self.add_dir(machine, name)?;
             self.plant(machine, name, Some(node));
             io::Result::Ok((node, label))
         })?;
@@ -230,9 +224,7 @@ impl Dir for SimDir {
         call.to = Some((&to_dir.label, to));
         self.disk.run(call, |machine, _| {
             let (from, to) = (checked(from)?, checked(to)?);
-            let far = !self.disk.is(&to_dir.disk)
-                || machine.dir(self.node)?.fs != machine.dir(to_dir.node)?.fs;
-            if far {
+            if self.is_far(machine, to_dir)? {
                 return Err(io::ErrorKind::CrossesDevices.into());
             }
             let node = machine.tree.get(self.node, from);
@@ -249,6 +241,39 @@ impl Dir for SimDir {
                 machine.tree.change(effects);
             }
             Ok(((), 0))
+        })
+    }
+
+    fn link(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
+        let mut call = self.call(OpKind::Link, from);
+        call.to = Some((&to_dir.label, to));
+        self.disk.run(call, |machine, _| {
+            let (from, to) = (checked(from)?, checked(to)?);
+            if self.is_far(machine, to_dir)? {
+                return Err(io::ErrorKind::CrossesDevices.into());
+            }
+            let node = machine.tree.get(self.node, from);
+            let node = node.ok_or(io::ErrorKind::NotFound)?;
+            if machine.kind(node) == EntryKind::Directory {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            if machine.tree.get(to_dir.node, to).is_some() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            machine.tree.change(vec![to_dir.effect(to, Some(node))]);
+            Ok(((), 0))
+        })
+    }
+
+    fn make_dir(&self, name: &OsStr) -> io::Result<()> {
+        self.run(OpKind::MakeDir, name, |machine| {
+            let name = checked(name)?;
+            if machine.tree.get(self.node, name).is_some() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let (node, _) = self.add_dir(machine, name)?;
+            machine.tree.change(vec![self.effect(name, Some(node))]);
+            Ok(())
         })
     }
 
@@ -316,6 +341,23 @@ impl Dir for SimDir {
 }
 
 impl SimDir {
+    /// Whether the other directory is on another file system.
+    fn is_far(&self, machine: &Machine, other: &Self) -> io::Result<bool> {
+        Ok(!self.disk.is(&other.disk) || machine.dir(self.node)?.fs != machine.dir(other.node)?.fs)
+    }
+
+    /// A directory that has no name here yet.
+    fn add_dir(&self, machine: &mut Machine, name: &OsStr) -> io::Result<(NodeId, Arc<str>)> {
+        let label: Arc<str> = format!("{}/{}", self.label, name.display()).into();
+        let node = machine.add(Node::Dir(DirNode {
+            fs: machine.dir(self.node)?.fs,
+            label: Arc::clone(&label),
+            parent: Some(self.node),
+        }));
+        machine.tree.add_dir(node);
+        Ok((node, label))
+    }
+
     fn create(&self, machine: &mut Machine, name: &OsStr) -> io::Result<NodeId> {
         let node = machine.add(Node::File(FileNode::default()));
         machine.edit(node, |_| Ok(()))?;

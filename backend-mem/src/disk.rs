@@ -73,6 +73,15 @@ impl SimDisk {
         self.end(|machine| machine.image(keeps))
     }
 
+    /// The power fails, and nothing survives that was not synced but the names in those directories that
+    /// `keeps` has, by `file-system/sub-directory`: names may reach the disk before the bytes of their files,
+    /// and those of one directory before those of another. A rename between two directories needs the same
+    /// answer for both.
+    #[must_use]
+    pub fn crash_keeping_names(&self, keeps: impl Fn(&str) -> bool) -> Self {
+        self.end(|machine| machine.image_of_names(keeps))
+    }
+
     /// The process dies. The cache stays, unsynced as it is; locks are released.
     #[must_use]
     pub fn kill(&self) -> Self {

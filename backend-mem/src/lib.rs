@@ -13,10 +13,13 @@
 //! - Every file has two contents: the one in the cache, which reads see, and the one that the last sync
 //!   left on the disk. Directories have their names twice in the same way.
 //! - [`SimDisk::crash`] keeps what is on the disk, [`SimDisk::crash_keeping_all`] what is in the cache,
-//!   [`SimDisk::kill`] both, and [`SimDisk::crash_keeping`] decides by file system. Real power losses lie between the first two: the changes of names that wait
-//!   for a sync are kept as an ordered log, for an explorer to pick from.
+//!   [`SimDisk::kill`] both, [`SimDisk::crash_keeping`] decides by file system, and
+//!   [`SimDisk::crash_keeping_names`] by directory, about names alone. Real power losses lie between the first
+//!   two: the changes of names that wait for a sync are kept as an ordered log, for an explorer to pick from.
 //! - A sync of a file is about its bytes and not about its name; a sync of a directory is about the names
 //!   in it and not about the bytes of its files. Syncing a name without the bytes leaves an empty file.
+//! - A second name of a file is a name like the first: it waits for a sync of its own directory. So does the name
+//!   of a new directory, and with that name goes all that is in it.
 //! - A rename between two directories of one file system is *one* change: no crash shows the file in both
 //!   or in neither. It becomes durable as soon as either directory is synced, along with the older changes
 //!   of the same names that it builds on. Real file systems may be worse; this one orders what a rename
@@ -42,7 +45,7 @@
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let disk = SimDisk::new();
-//! let dir = disk.file_system("root").make_dir("store")?;
+//! let dir = disk.file_system("root").plant_dir("store")?;
 //! for name in ["kept", "emptied", "lost"] {
 //!     let file = dir.create_new(OsStr::new(name))?;
 //!     file.write_at(b"bytes", 0)?;
@@ -57,7 +60,7 @@
 //! assert_eq!(dir.content("lost").as_deref(), Some(&b"bytes"[..]));
 //!
 //! let disk = disk.crash();
-//! let after = disk.file_system("root").make_dir("store")?;
+//! let after = disk.file_system("root").plant_dir("store")?;
 //! assert_eq!(after.content("kept").as_deref(), Some(&b"bytes"[..]));
 //! assert_eq!(after.content("emptied").as_deref(), Some(&b""[..]));
 //! assert_eq!(after.content("lost"), None);
@@ -96,5 +99,5 @@ pub use disk::SimDisk;
 pub use env::{SeededEnv, SimClock, SimEntropy, seeded_env};
 pub use fault::Fault;
 pub use file::SimFile;
-pub use object::{MemObject, MemStaged};
+pub use object::{MemObject, MemOutgoing, MemStaged};
 pub use op::{Op, OpKind};

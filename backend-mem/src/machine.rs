@@ -128,13 +128,28 @@ impl Machine {
             }
         }
         let keeps_dir = |dir| self.dir(dir).is_ok_and(|dir| kept_fs[dir.fs]);
-        let tree = self.tree.image(keeps_dir);
+        self.image_of(keeps_dir, keeps_dir)
+    }
+
+    /// The machine after a power loss in which no byte was written out, but the names in these directories,
+    /// by their label, happen to have been.
+    pub(crate) fn image_of_names(&self, keeps: impl Fn(&str) -> bool) -> Self {
+        let keeps_names = |dir| self.dir(dir).is_ok_and(|dir| keeps(&dir.label));
+        self.image_of(keeps_names, |_| false)
+    }
+
+    fn image_of(
+        &self,
+        keeps_names: impl Fn(NodeId) -> bool,
+        keeps_bytes: impl Fn(NodeId) -> bool,
+    ) -> Self {
+        let tree = self.tree.image(keeps_names);
         let mut nodes = BTreeMap::new();
         for (dir, names) in tree.dirs() {
             for id in names.values().chain(self.roots.values()) {
                 let node = match self.nodes.get(id) {
                     Some(Node::File(file)) => Node::File(FileNode {
-                        content: file.content.image(keeps_dir(dir)),
+                        content: file.content.image(keeps_bytes(dir)),
                         modified: file.modified,
                     }),
                     Some(other) => other.clone(),

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use flatbao_core::{FileName, ReadAt, Stamp, WriteAt};
+use flatbao_core::{ExternalPath, FileName, ReadAt, Stamp, WriteAt};
 
 /// No file is longer: a wrong length must fail, not swallow the machine's memory.
 const MAX_LEN: u64 = 1 << 32;
@@ -36,6 +36,25 @@ impl Scratch {
 
     pub(crate) fn replace(&self, bytes: &[u8]) {
         self.change(|content| bytes.clone_into(content));
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        let end = checked(offset.saturating_add(buf.len() as u64))?;
+        if !buf.is_empty() {
+            self.change(|bytes| {
+                if bytes.len() < end {
+                    bytes.resize(end, 0);
+                }
+                bytes[end - buf.len()..end].copy_from_slice(buf);
+            });
+        }
+        Ok(buf.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let len = checked(len)?;
+        self.change(|bytes| bytes.resize(len, 0));
+        Ok(())
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<u8>)) {
@@ -119,6 +138,14 @@ impl MemStaged {
     }
 }
 
+/// A file being written outside the store.
+#[derive(Debug)]
+pub struct MemOutgoing {
+    pub(crate) path: ExternalPath,
+    pub(crate) temp: String,
+    pub(crate) scratch: Arc<Scratch>,
+}
+
 impl ReadAt for MemStaged {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.scratch.lock().bytes[..].read_at(buf, offset)
@@ -131,22 +158,31 @@ impl ReadAt for MemStaged {
 
 impl WriteAt for MemStaged {
     fn write_at(&mut self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        let end = checked(offset.saturating_add(buf.len() as u64))?;
-        if !buf.is_empty() {
-            self.scratch.change(|bytes| {
-                if bytes.len() < end {
-                    bytes.resize(end, 0);
-                }
-                bytes[end - buf.len()..end].copy_from_slice(buf);
-            });
-        }
-        Ok(buf.len())
+        self.scratch.write_at(buf, offset)
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        let len = checked(len)?;
-        self.scratch.change(|bytes| bytes.resize(len, 0));
-        Ok(())
+        self.scratch.set_len(len)
+    }
+}
+
+impl ReadAt for MemOutgoing {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.scratch.lock().bytes[..].read_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.scratch.lock().bytes[..].size()
+    }
+}
+
+impl WriteAt for MemOutgoing {
+    fn write_at(&mut self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        self.scratch.write_at(buf, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.scratch.set_len(len)
     }
 }
 

@@ -11,6 +11,10 @@ pub enum OpKind {
     Open,
     /// `Dir::rename`.
     Rename,
+    /// `Dir::link`.
+    Link,
+    /// `Dir::make_dir`.
+    MakeDir,
     /// `Dir::unlink`.
     Unlink,
     /// `Dir::list`.
@@ -54,6 +58,8 @@ impl OpKind {
             self,
             Self::CreateNew
                 | Self::Rename
+                | Self::Link
+                | Self::MakeDir
                 | Self::Unlink
                 | Self::TryLock
                 | Self::Write
@@ -74,7 +80,7 @@ pub struct Op {
     /// The name in it, for a file the one that it was opened by; empty when the call is about the
     /// directory itself.
     pub name: Arc<OsStr>,
-    /// Directory and name that a rename leads to.
+    /// Directory and name that a rename or a link leads to.
     pub to: Option<(Arc<str>, Arc<OsStr>)>,
     /// Where in the file, in bytes.
     pub offset: u64,

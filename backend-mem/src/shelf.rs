@@ -7,9 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use flatbao_core::{BackendError, EntryKind, FileName};
+use flatbao_core::{BackendError, EntryKind, ExternalPath, FileName};
 
-use crate::object::{MemStaged, Scratch};
+use crate::object::{MemOutgoing, MemStaged, Scratch};
 
 /// The content of a store, under one lock.
 #[derive(Debug, Default)]
@@ -92,6 +92,57 @@ impl Shelf {
         let entry = self.entry(&to, bytes);
         self.entries.insert(to, entry);
         Ok(())
+    }
+}
+
+impl Shelf {
+    pub(crate) fn check_granted(&self, path: &ExternalPath) -> Result<(), BackendError> {
+        let covers = |prefix: &String| {
+            let below = path.as_str().strip_prefix(prefix.as_str());
+            below.is_some_and(|below| below.starts_with('/'))
+        };
+        match self.granted.iter().any(covers) {
+            true => Ok(()),
+            false => Err(BackendError::NotGranted { path: path.clone() }),
+        }
+    }
+
+    /// Fails when a directory that the path leads through is a file.
+    pub(crate) fn check_parents(&self, path: &ExternalPath) -> Result<(), BackendError> {
+        let text = path.as_str();
+        let mut parents = text.match_indices('/').map(|(at, _)| &text[..at]);
+        match parents.find(|parent| self.external.contains_key(*parent)) {
+            None => Ok(()),
+            Some(file) => Err(BackendError::io("open the directory", file)(
+                io::ErrorKind::NotADirectory.into(),
+            )),
+        }
+    }
+
+    /// A directory is there because something is in it.
+    pub(crate) fn is_directory(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let mut after = self.external.range(below.clone()..);
+        after
+            .next()
+            .is_some_and(|(path, _)| path.starts_with(&below))
+    }
+
+    /// Takes the temporary name of a file away, while it still means that file.
+    pub(crate) fn take_out(
+        &mut self,
+        outgoing: &MemOutgoing,
+    ) -> Result<Arc<Scratch>, BackendError> {
+        match self.external.get(&outgoing.temp) {
+            Some(file) if Arc::ptr_eq(file, &outgoing.scratch) => {
+                let file = Arc::clone(file);
+                self.external.remove(&outgoing.temp);
+                Ok(file)
+            }
+            _ => Err(BackendError::io("create", &outgoing.path)(
+                io::ErrorKind::NotFound.into(),
+            )),
+        }
     }
 }
 

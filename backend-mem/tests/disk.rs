@@ -181,7 +181,7 @@ fn limits_make_calls_short() {
 fn renames_stay_on_one_file_system_and_off_directories() {
     let (disk, dir) = store();
     file(&dir, "x", b"x");
-    let sub = dir.make_dir("sub").unwrap();
+    let sub = dir.plant_dir("sub").unwrap();
     let kind = |to: &SimDir, text: &str| {
         let result = dir.rename(name("x"), to, name(text));
         result.unwrap_err().kind()
@@ -213,7 +213,7 @@ fn the_tests_hand_is_no_operation_and_durable() {
     dir.plant_file("z", b"one").unwrap();
     dir.change_file("z", b"two").unwrap();
     assert!(dir.change_file("nothing", b"").is_err());
-    assert!(dir.make_dir("x").is_err() && dir.plant_file("a/b", b"").is_err());
+    assert!(dir.plant_dir("x").is_err() && dir.plant_file("a/b", b"").is_err());
     assert_eq!(disk.ops(), 2);
     dir.sync().unwrap();
     let after = disk.crash().file_system("a");
@@ -238,4 +238,68 @@ fn a_file_opened_for_reading_is_not_written() {
         io::ErrorKind::PermissionDenied
     );
     open.sync().unwrap();
+}
+
+#[test]
+fn a_second_name_and_a_new_directory_wait_for_their_sync() {
+    let (disk, dir) = store();
+    let sub = dir.plant_dir("sub").unwrap();
+    file(&dir, "x", b"bytes").sync().unwrap();
+    dir.sync().unwrap();
+    dir.link(name("x"), &sub, name("y")).unwrap();
+    dir.make_dir(name("new")).unwrap();
+    let new = dir.descend("new".as_ref()).unwrap();
+    file(&new, "z", b"below").sync().unwrap();
+    new.sync().unwrap();
+    let names = |disk: &SimDisk, at: &str| {
+        let root = disk.file_system("a");
+        let dir = match at {
+            "" => root,
+            sub => root.plant_dir(sub).unwrap(),
+        };
+        let names = dir.entries().into_iter();
+        names
+            .map(|(name, _)| name.into_string().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let lost = disk.fork().crash();
+    assert_eq!(names(&lost, ""), ["sub", "x"]);
+    assert_eq!(names(&lost, "sub"), [""; 0]);
+    assert_eq!(names(&lost, "new"), [""; 0], "what was in it went with it");
+    let kept = disk.fork().crash_keeping_names(|dir| dir == "a/sub");
+    assert_eq!(names(&kept, ""), ["sub", "x"]);
+    assert_eq!(names(&kept, "sub"), ["y"]);
+    sub.sync().unwrap();
+    dir.sync().unwrap();
+    // Both names are of one file, whose bytes need one sync; the names need their own.
+    let open = file(&sub, "fresh", b"never synced");
+    open.set_len(5).unwrap();
+    dir.unlink(name("x")).unwrap();
+    let names_only = disk.fork().crash_keeping_names(|_| true);
+    assert_eq!(names(&names_only, ""), ["new", "sub"]);
+    let after = names_only.file_system("a").plant_dir("sub").unwrap();
+    assert_eq!(after.content("fresh").unwrap(), b"");
+    assert_eq!(after.content("y").unwrap(), b"bytes");
+    let lost = disk.crash();
+    assert_eq!(names(&lost, ""), ["new", "sub", "x"]);
+    assert_eq!(names(&lost, "sub"), ["y"]);
+    assert_eq!(names(&lost, "new"), ["z"]);
+}
+
+#[test]
+fn links_stay_on_one_file_system_and_off_directories() {
+    let (disk, dir) = store();
+    file(&dir, "x", b"x");
+    dir.plant_dir("sub").unwrap();
+    let kind = |from: &str, to: &SimDir, text: &str| {
+        let result = dir.link(name(from), to, name(text));
+        result.unwrap_err().kind()
+    };
+    let far = disk.file_system("b");
+    assert_eq!(kind("x", &far, "y"), io::ErrorKind::CrossesDevices);
+    assert_eq!(kind("sub", &dir, "y"), io::ErrorKind::PermissionDenied);
+    assert_eq!(kind("nothing", &dir, "y"), io::ErrorKind::NotFound);
+    assert_eq!(kind("x", &dir, "x"), io::ErrorKind::AlreadyExists);
+    assert_eq!(kind("x", &dir, "a/b"), io::ErrorKind::InvalidInput);
+    assert_eq!(dir.entries().len(), 2);
 }

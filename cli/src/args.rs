@@ -97,6 +97,7 @@ pub(crate) enum Command {
     Init(Init),
     Add(Add),
     Get(Get),
+    Export(Export),
     Cat(Cat),
     Ls(Ls),
     Stat(Stat),
@@ -167,6 +168,36 @@ pub(crate) struct Get {
     /// Where to [default: the last part of REF, or the hash]
     pub(crate) dest: Option<PathBuf>,
     /// Replace an existing file; restore into a directory that is not empty
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Take names that only other systems cannot hold, such as a:b, CON, or both a and A
+    #[arg(long)]
+    pub(crate) native_names: bool,
+}
+
+/// Move or copy a blob out to a file, or a collection to a directory, to last
+///
+/// A file that was told survives a power loss, whole and verified; until then nothing bears its name. With
+/// --in-place or --forget the store gives its own file away where it can, without another copy of the bytes:
+/// from 128 KiB on, on the same file system. Smaller blobs are copied, and with --in-place kept as well.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+JSON keys: hash, size, path, method (copied, moved), in_place; for a collection one line per file, then one for \
+it, with files and without method
+
+Example: flatbao export demo/video.mp4 /srv/video.mp4 --in-place")]
+pub(crate) struct Export {
+    #[arg(value_name = "REF")]
+    pub(crate) reference: OsString,
+    /// Where to; directories are made
+    pub(crate) dest: PathBuf,
+    /// The store refers to the file, as after `add --in-place`
+    #[arg(long)]
+    pub(crate) in_place: bool,
+    /// The store forgets the blob; refuses when a tag reaches it
+    #[arg(long, conflicts_with = "in_place")]
+    pub(crate) forget: bool,
+    /// Replace an existing file; export into a directory that is not empty
     #[arg(short, long)]
     pub(crate) force: bool,
     /// Take names that only other systems cannot hold, such as a:b, CON, or both a and A

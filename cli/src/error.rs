@@ -258,7 +258,7 @@ fn hint_of(error: &StoreError) -> Option<String> {
             "`flatbao repair --tags-from COPY` brings them back; if there are no tags to lose, `flatbao init --assume-no-tags`"
         }
         StoreError::InUse { .. } => {
-            "remove the tag first with `flatbao tag rm`, or use --force to delete a tagged blob"
+            "remove the tag first with `flatbao tag rm`; `flatbao rm --force` deletes a tagged blob"
         }
         StoreError::Root { .. } => {
             "add the missing content again, or `flatbao tag rm` the tag, or `flatbao tag set --format raw` it"

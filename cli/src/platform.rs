@@ -20,6 +20,34 @@ pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(CliError::io("find", path))
 }
 
+/// What of a path is there already, and the whole path, both without links in what is there.
+pub(crate) fn settle(path: &Path) -> Result<(PathBuf, PathBuf)> {
+    let mut missing = Vec::new();
+    let mut there = path;
+    loop {
+        match std::fs::canonicalize(there) {
+            Ok(real) => {
+                let whole = missing
+                    .iter()
+                    .rev()
+                    .fold(real.clone(), |at, name| at.join(name));
+                return Ok((real, whole));
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let (Some(name), Some(parent)) = (there.file_name(), there.parent()) else {
+                    return Err(CliError::io("find", path)(e));
+                };
+                missing.push(name);
+                there = match parent {
+                    parent if parent == Path::new("") => Path::new("."),
+                    parent => parent,
+                };
+            }
+            Err(e) => return Err(CliError::io("find", path)(e)),
+        }
+    }
+}
+
 /// Opens a regular file, and nothing else: no FIFO keeps this waiting. A link at the end of the path is
 /// followed only where the user wrote it.
 pub(crate) fn open_regular(path: &Path, follow: bool) -> Result<(File, u64)> {
@@ -79,13 +107,17 @@ pub(crate) fn not_a_file(path: &Path, kind: FileType) -> CliError {
 
 /// The path by which the store refers to a file outside it.
 pub(crate) fn external_path(path: &Path) -> Result<ExternalPath> {
-    let path = canonical(path)?;
+    plain_external_path(&canonical(path)?)
+}
+
+/// The same for an absolute path without links that need not lead to anything yet.
+pub(crate) fn plain_external_path(path: &Path) -> Result<ExternalPath> {
     let text = path.to_str().ok_or_else(|| CliError::NotUtf8 {
-        path: printable(&path),
+        path: printable(path),
     })?;
     ExternalPath::parse(text).map_err(|source| {
         CliError::Store(flatbao_core::Error::Path {
-            path: printable(&path),
+            path: printable(path),
             source,
         })
     })

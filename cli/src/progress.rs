@@ -54,7 +54,7 @@ impl Meter {
         move |step| {
             let position = match step {
                 Progress::Listed { entries } => entries,
-                Progress::Imported { bytes, .. } => base + bytes,
+                Progress::Imported { bytes, .. } | Progress::Exported { bytes, .. } => base + bytes,
                 Progress::Verified { bytes, .. } => bytes,
                 Progress::Checked { blobs, .. }
                 | Progress::Marked { blobs }

@@ -21,8 +21,20 @@ pub(crate) type Store = flatbao_core::Store<FsBackend>;
 
 /// Opens for reading: works beside a writer and on a read-only medium.
 pub(crate) fn to_read(global: &Global, out: &mut Out) -> Result<Store> {
+    to_export(global, &[], out)
+}
+
+/// As [`to_read`], with these directories to write into besides.
+pub(crate) fn to_export(global: &Global, roots: &[PathBuf], out: &mut Out) -> Result<Store> {
     existing(global)?;
-    open(open_ambient(&global.store)?, Mode::ReadOnly, global, out)
+    open_granting(Mode::ReadOnly, global, roots, out)
+}
+
+/// As [`to_export`], for exports that change the store.
+pub(crate) fn to_export_away(global: &Global, roots: &[PathBuf], out: &mut Out) -> Result<Store> {
+    check_writing(global, "export")?;
+    existing(global)?;
+    open_granting(Mode::ReadWrite, global, roots, out)
 }
 
 /// Opens for writing; `command` is told where that is forbidden.
@@ -78,8 +90,26 @@ fn look(global: &Global) -> Result<Found> {
     Ok(probe(&global.store)?)
 }
 
+/// Opens with these directories granted as what they are, whatever the options say of them. They are without
+/// links.
+fn open_granting(mode: Mode, global: &Global, roots: &[PathBuf], out: &mut Out) -> Result<Store> {
+    let mut backend = open_ambient(&global.store)?;
+    grant(&mut backend, global)?;
+    for root in roots {
+        let prefix = root.to_str().ok_or_else(|| CliError::NotUtf8 {
+            path: printable(root),
+        })?;
+        grant_ambient(&mut backend, prefix, root)?;
+    }
+    open_granted(backend, mode, out)
+}
+
 fn open(mut backend: FsBackend, mode: Mode, global: &Global, out: &mut Out) -> Result<Store> {
     grant(&mut backend, global)?;
+    open_granted(backend, mode, out)
+}
+
+fn open_granted(backend: FsBackend, mode: Mode, out: &mut Out) -> Result<Store> {
     out.meter.start("opening the store", None);
     let options = OpenOptions::default().mode(mode);
     let opened = Store::open_with(backend, system_env(), options, &mut out.meter.watch());

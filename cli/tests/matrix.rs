@@ -89,6 +89,13 @@ const ROWS: &[Row] = &[
     Row::new("add", "add dir --tag new", Filling, "tag new"),
     Row::new("add", "add file --in-place", Filling, "tag auto-"),
     Row::new("get", "get REF out", Reading, "19.5 KiB").target("get REF TARGET"),
+    Row::new("export", "export REF out", Reading, "19.5 KiB").target("export REF TARGET"),
+    Row::new(
+        "export",
+        "export REF moved --in-place --force",
+        Writing,
+        "19.5 KiB",
+    ),
     Row::new("cat", "cat REF", Reading, "").bytes(),
     Row::new("ls", "ls", Reading, "19.5 KiB  complete  owned"),
     Row::new("ls", "ls REF --long", Reading, "20000  complete  owned"),

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, io};
 
-use crate::{EntryKind, ExternalPath, FileName, ReadAt, Stamp, WriteAt};
+use crate::{EntryKind, ExternalPath, FileName, ReadAt, Stamp, Uuid, WriteAt};
 
 /// One entry of a store's listing.
 #[derive(Debug, Clone, Copy)]
@@ -26,17 +26,21 @@ pub enum ListedName<'a> {
 ///
 /// A published object is whole and durable, and immutable from then on; what is staged is never served as
 /// complete. Durability is part of the operations, so that no caller can forget it: when [`publish`],
-/// [`ensure_durable`], [`demote`] or [`remove`] returns `Ok`, a power loss keeps the outcome.
+/// [`ensure_durable`], [`demote`], [`remove`] or [`release`] returns `Ok`, a power loss keeps the outcome.
 ///
 /// [`publish`]: Backend::publish
 /// [`ensure_durable`]: Backend::ensure_durable
 /// [`demote`]: Backend::demote
 /// [`remove`]: Backend::remove
+/// [`release`]: Backend::release
 pub trait Backend {
     /// A file opened for reading. It stays readable after the file is removed or replaced.
     type Object: ReadAt;
     /// A file being written. Dropping it keeps the file; see [`discard`](Backend::discard).
     type Staged: ReadAt + WriteAt;
+    /// A file being written outside the store. Dropping it keeps it under its temporary name; see
+    /// [`discard_out`](Backend::discard_out).
+    type Outgoing: ReadAt + WriteAt;
     /// Exclusive use of the store, until dropped.
     type Lock;
 
@@ -116,6 +120,44 @@ pub trait Backend {
     /// # Errors
     /// Whatever the medium says.
     fn stamp(&self, object: &Self::Object) -> io::Result<Stamp>;
+
+    /// Starts a file outside the store, under a root that was granted, with a temporary name beside the one
+    /// that it will have. Directories that are missing are made, durably. No symbolic link is followed.
+    ///
+    /// # Errors
+    /// [`BackendError::NotGranted`], [`BackendError::InsideStore`]; [`BackendError::NotAFile`] for a
+    /// directory that is a link; [`BackendError::Exists`] when the uuid was used before; otherwise what the
+    /// medium says.
+    fn stage_out(&self, path: &ExternalPath, uuid: Uuid) -> Result<Self::Outgoing, BackendError>;
+
+    /// As [`stage_out`](Self::stage_out), with the bytes of a published file, shared with it: they cost no
+    /// space, they cannot be written here, and they stay when either name is removed. `None` where the medium
+    /// cannot share: it is another file system, it has no links or no more for this file, or there is no such
+    /// file.
+    ///
+    /// # Errors
+    /// As [`stage_out`](Self::stage_out).
+    fn link_out(
+        &self,
+        name: &FileName,
+        path: &ExternalPath,
+        uuid: Uuid,
+    ) -> Result<Option<Self::Outgoing>, BackendError>;
+
+    /// Gives an outgoing file its name. On `Ok` it is whole and durable there. Whatever bears the name stays,
+    /// unless `replace`, which replaces a regular file and nothing else.
+    ///
+    /// # Errors
+    /// [`BackendError::Taken`]; [`BackendError::NotAFile`] when something that is never replaced bears the
+    /// name; [`BackendError::Length`]; [`BackendError::Sync`]. Nothing is left under the temporary name then,
+    /// as far as it can be removed; after a failed sync of the directory the file has its name.
+    fn release(&self, outgoing: Self::Outgoing, replace: bool) -> Result<(), BackendError>;
+
+    /// Removes an outgoing file.
+    ///
+    /// # Errors
+    /// When it may still be there, under its temporary name.
+    fn discard_out(&self, outgoing: Self::Outgoing) -> Result<(), BackendError>;
 }
 
 /// Why a back end could not do what it was asked.
@@ -154,6 +196,12 @@ pub enum BackendError {
     /// An external path leads into the store's own directory.
     #[error("{path} lies inside the store itself")]
     InsideStore {
+        /// The path.
+        path: ExternalPath,
+    },
+    /// A file outside the store is in the way.
+    #[error("{path} exists already")]
+    Taken {
         /// The path.
         path: ExternalPath,
     },
@@ -198,11 +246,12 @@ impl BackendError {
         }
     }
 
-    /// The kind of the system's error beneath, where there is one.
+    /// The kind of the system's error that this is, or has beneath, where there is one.
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             Self::Sync { source, .. } | Self::Io { source, .. } => Some(source.kind()),
+            Self::Taken { .. } => Some(io::ErrorKind::AlreadyExists),
             _ => None,
         }
     }

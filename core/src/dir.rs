@@ -123,6 +123,20 @@ pub trait Dir: Sized {
     /// `CrossesDevices` when the directories are on different file systems; nothing was done then.
     fn rename(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()>;
 
+    /// Gives the regular file `from` a second name, `to` in `to_dir`: either stays when the other is removed.
+    /// A symbolic link is never followed.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the name is taken, by whatever kind of entry; `NotFound`; `CrossesDevices`;
+    /// where files have one name only, `Unsupported` or `PermissionDenied`. Nothing was done then.
+    fn link(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()>;
+
+    /// Makes a directory, an empty one.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the name is taken, by whatever kind of entry, a dangling link included.
+    fn make_dir(&self, name: &OsStr) -> io::Result<()>;
+
     /// Removes a name that is not a directory; a symbolic link itself, not what it points to.
     ///
     /// # Errors
@@ -136,7 +150,7 @@ pub trait Dir: Sized {
     /// Whatever the system says; then not every entry was handed over.
     fn list(&self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> io::Result<()>;
 
-    /// Makes creations, renames and removals durable.
+    /// Makes creations, links, renames and removals durable.
     ///
     /// # Errors
     /// As [`DirFile::sync`], and as final. `Unsupported` where the platform cannot do it.

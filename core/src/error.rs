@@ -235,6 +235,7 @@ impl Error {
             Self::Cancelled => "cancelled",
             Self::BatchFailed => "batch_failed",
             Self::Backend(BackendError::Busy) => "busy",
+            Self::Backend(BackendError::Taken { .. }) => "target_exists",
             Self::Backend(_) | Self::Batch(_) | Self::Entropy(_) => "io",
             Self::NoFreeName => "no_free_name",
         }
@@ -276,6 +277,13 @@ impl Error {
             Self::Backend(BackendError::Busy) => {
                 "wait for the other process, or open the store read-only"
             }
+            Self::Backend(BackendError::Taken { .. }) => {
+                "name another target, or ask for this one to be replaced"
+            }
+            Self::Backend(BackendError::NotGranted { .. }) => {
+                "grant the directory that the path leads into"
+            }
+            Self::Backend(BackendError::InsideStore { .. }) => "name a path outside the store",
             Self::NoFreeName => "check the random source",
             _ => return None,
         };

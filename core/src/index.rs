@@ -39,6 +39,11 @@ impl Entry {
         Self(self.0 & !flag.0)
     }
 
+    /// The files alone.
+    pub(crate) const fn files(self) -> Self {
+        Self(self.0 & Self::FILES.0)
+    }
+
     /// Whether the blob counts as complete: by name, its bytes have not been looked at.
     pub(crate) const fn is_complete(self) -> bool {
         self.has(Self(Self::DATA.0 | Self::PATHS.0))

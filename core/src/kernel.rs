@@ -239,7 +239,8 @@ impl State {
         held(HashAndFormat::raw(hash)) || held(HashAndFormat::hash_seq(hash))
     }
 
-    fn is_protected(&self, hash: Hash) -> bool {
+    /// Whether the blob is leased, or was protected since the oldest epoch began.
+    pub(crate) fn is_protected(&self, hash: Hash) -> bool {
         let touched = |value| self.touched.contains(&value);
         self.is_leased(hash)
             || touched(HashAndFormat::raw(hash))

@@ -58,7 +58,7 @@ pub use backend::{Backend, BackendError, BatchError, Listed, ListedName};
 pub use dir::{Access, Dir, DirFile, EntryKind, Opened, Stamp};
 pub use env::{Clock, Entropy, Env};
 pub use error::{Damage, Error, NotWritable, Result, TagDamage};
-pub use flat::{Durability, FlatDir, StagedFile};
+pub use flat::{Durability, FlatDir, OutgoingFile, StagedFile};
 pub use hash::{BlobFormat, Hash, HashAndFormat, ParseHashError};
 pub use io::{ReadAt, WriteAt};
 pub use kernel::TempTag;

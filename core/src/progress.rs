@@ -18,6 +18,14 @@ pub enum Progress {
         /// All bytes, when the source tells.
         total: Option<u64>,
     },
+    /// Bytes of an export proved so far; written as well, unless they are moved. They are counted anew when
+    /// data that were to be moved have to be copied.
+    Exported {
+        /// Bytes.
+        bytes: u64,
+        /// All bytes.
+        total: u64,
+    },
     /// Bytes proved while an outboard is rebuilt, or an interrupted completion is finished.
     Verified {
         /// Bytes.

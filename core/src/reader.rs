@@ -224,9 +224,15 @@ impl<B: Backend> Inner<B> {
         mends: bool,
         watch: &mut Watch<'_>,
     ) -> Result<BlobReader<B>> {
-        let content = self
-            .content(hash, mends, watch)
-            .inspect_err(|error| self.note_damage(hash, error))?;
+        let files = || self.kernel.state().index.get(hash).files();
+        let before = files();
+        let content = match self.content(hash, mends, watch) {
+            // Meanwhile an export has moved the data to another home.
+            Err(Error::Unreadable { .. }) if files() != before => {
+                return self.reader(hash, mends, watch);
+            }
+            content => content.inspect_err(|error| self.note_damage(hash, error))?,
+        };
         Ok(BlobReader {
             inner: Arc::clone(self),
             hash,

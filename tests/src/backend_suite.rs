@@ -15,6 +15,10 @@ use flatbao_core::{
     Uuid, WriteAt, io::read_full_at, io::write_all_at,
 };
 
+mod outgoing;
+
+pub use outgoing::*;
+
 /// A place for one store, and what a test does to it from outside.
 pub trait BackendHarness: Sized {
     /// What is tested.
@@ -42,6 +46,19 @@ pub trait BackendHarness: Sized {
     fn plant(&self, name: &OsStr, kind: EntryKind) -> bool {
         let _ = (name, kind);
         false
+    }
+
+    /// Puts an entry of this kind outside the store, at a path below [`granted`](Self::granted), perhaps in
+    /// directories that do not exist yet. `false` when that cannot be done.
+    fn plant_external(&self, path: &ExternalPath, kind: EntryKind) -> bool {
+        let _ = (path, kind);
+        false
+    }
+
+    /// An external path, covered by a grant, that is on the medium of the store itself where there is such a
+    /// path.
+    fn path_on_the_medium(&self, below: &str) -> ExternalPath {
+        external(self, below)
     }
 
     /// Two files for one external path, which two nested grants cover: `outer` lies there by the shorter
@@ -121,6 +138,15 @@ macro_rules! backend_conformance {
                 a_missing_external_file_says_so
                 the_longest_grant_decides
                 no_external_path_leads_into_the_store
+                an_outgoing_file_appears_when_it_is_released
+                what_goes_out_needs_a_grant
+                missing_directories_are_made
+                nothing_goes_out_through_a_link
+                what_bears_an_outside_name_stays
+                only_a_file_is_replaced
+                a_discarded_outgoing_file_leaves_nothing
+                a_linked_file_is_the_published_one
+                what_is_released_survives_a_power_loss
                 a_stamp_stays_while_a_file_does
                 a_stamp_tells_a_changed_external_file
                 what_is_published_survives_a_power_loss

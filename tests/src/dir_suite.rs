@@ -24,6 +24,8 @@
 //! #     fn create_new(&self, _: &OsStr) -> io::Result<MyFile> { unimplemented!() }
 //! #     fn open(&self, _: &OsStr, _: Access) -> io::Result<Opened<MyFile>> { unimplemented!() }
 //! #     fn rename(&self, _: &OsStr, _: &Self, _: &OsStr) -> io::Result<()> { unimplemented!() }
+//! #     fn link(&self, _: &OsStr, _: &Self, _: &OsStr) -> io::Result<()> { unimplemented!() }
+//! #     fn make_dir(&self, _: &OsStr) -> io::Result<()> { unimplemented!() }
 //! #     fn unlink(&self, _: &OsStr) -> io::Result<()> { unimplemented!() }
 //! #     fn list(&self, _: &mut dyn FnMut(&OsStr, EntryKind)) -> io::Result<()> { unimplemented!() }
 //! #     fn sync(&self) -> io::Result<()> { unimplemented!() }
@@ -157,6 +159,11 @@ macro_rules! dir_conformance {
                 rename_crosses_directories
                 rename_across_replaces_a_file
                 an_open_file_goes_along_with_its_new_name
+                link_gives_a_second_name
+                link_crosses_directories
+                link_refuses_a_taken_name
+                link_of_nothing_is_not_found
+                link_never_follows_a_link
                 unlink_removes_a_name
                 unlink_of_nothing_is_not_found
                 unlink_removes_a_link_and_not_its_target
@@ -190,6 +197,8 @@ macro_rules! dir_conformance {
                 a_handle_outlives_its_path
                 handles_of_one_directory_are_the_same
                 different_directories_are_not_the_same
+                a_made_directory_is_empty_and_there
+                making_a_directory_refuses_a_taken_name
                 descend_reaches_what_is_below
                 descend_tells_what_is_not_there
                 descend_tells_what_is_no_directory

@@ -38,6 +38,7 @@ enum Held {
 use Held::{In, Later};
 
 const CRASHES: &str = include_str!("crashes.rs");
+const EXPORTS: &str = include_str!("exports.rs");
 const DEFECTS: &str = include_str!("defects.rs");
 const FIXTURES: &str = include_str!("fixtures.rs");
 const FLIPS: &str = include_str!("flips.rs");
@@ -68,7 +69,7 @@ const ROWS: [(&str, &str, Held); 45] = [
     (
         "PD-06",
         "export by reference renames before .paths is written",
-        Later("export has an issue of its own"),
+        In(EXPORTS),
     ),
     (
         "PD-07",
@@ -162,11 +163,7 @@ const ROWS: [(&str, &str, Held); 45] = [
         "cheap consistency check apart from deep validation",
         Later("verify has an issue of its own"),
     ),
-    (
-        "PD-35",
-        "move-out-and-delete export",
-        Later("export has an issue of its own"),
-    ),
+    ("PD-35", "move-out-and-delete export", In(EXPORTS)),
     ("PD-36", "fast tiny blobs", In(DEFECTS)),
     ("PD-37", "protection from lying sizes", In(DEFECTS)),
     ("PD-38", "one directory", In(DEFECTS)),
@@ -177,11 +174,7 @@ const ROWS: [(&str, &str, Held); 45] = [
         "writes that are durable without a shutdown call",
         In(CRASHES),
     ),
-    (
-        "PD-42",
-        "fails across devices",
-        Later("export has an issue of its own; publishing across devices is in flat_protocol.rs"),
-    ),
+    ("PD-42", "fails across devices", In(EXPORTS)),
     (
         "PD-43",
         "a good complete blob could be overwritten",

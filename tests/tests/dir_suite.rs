@@ -79,7 +79,7 @@ struct Simulated {
 
 impl Simulated {
     fn dir(&self, name: &str) -> SimDir {
-        self.disk.file_system("a").make_dir(name).unwrap()
+        self.disk.file_system("a").plant_dir(name).unwrap()
     }
 }
 
@@ -105,9 +105,9 @@ impl DirHarness for Simulated {
         let dir = parents
             .split('/')
             .filter(|part| !part.is_empty())
-            .fold(self.open(), |dir, part| dir.make_dir(part).unwrap());
+            .fold(self.open(), |dir, part| dir.plant_dir(part).unwrap());
         match what {
-            Plant::Directory => dir.make_dir(name).map(drop),
+            Plant::Directory => dir.plant_dir(name).map(drop),
             Plant::Link(target) => dir.plant_link(name, target),
             Plant::Fifo => dir.plant_other(name),
         }

@@ -129,13 +129,13 @@ fn simulated(copied: &Copied) -> FlatDir<SimDir> {
     let mut dirs = Vec::new();
     for area in copied.areas() {
         let name = if area.is_empty() { "store" } else { area };
-        let dir = machine.disk.file_system("disk").make_dir(name).unwrap();
+        let dir = machine.disk.file_system("disk").plant_dir(name).unwrap();
         dir.load(&cap_dir(&copied.path().join(area))).unwrap();
         dirs.push(dir);
     }
     let outside = machine.outside();
     outside.load(&cap_dir(&copied.outside())).unwrap();
-    let below = outside.make_dir("b").unwrap();
+    let below = outside.plant_dir("b").unwrap();
     below.load(&cap_dir(&copied.outside().join("b"))).unwrap();
     let mut backend = match <[SimDir; 3]>::try_from(dirs) {
         Ok([complete, partial, meta]) => FlatDir::with_areas(complete, partial, meta).unwrap(),

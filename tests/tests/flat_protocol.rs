@@ -42,7 +42,7 @@ impl Layout {
     fn areas(self, disk: &SimDisk) -> [SimDir; 3] {
         self.labels().map(|label| {
             let (file_system, dir) = label.split_once('/').unwrap();
-            disk.file_system(file_system).make_dir(dir).unwrap()
+            disk.file_system(file_system).plant_dir(dir).unwrap()
         })
     }
 
@@ -234,7 +234,7 @@ fn a_batch_of_a_hundred_costs_one_sync_a_directory_destination_first() {
 #[test]
 fn areas_that_share_a_directory_share_its_sync() {
     let disk = SimDisk::new();
-    let dir = |name| disk.file_system("a").make_dir(name).unwrap();
+    let dir = |name| disk.file_system("a").plant_dir(name).unwrap();
     let backend = FlatDir::with_areas(dir("x"), dir("y"), dir("x")).unwrap();
     let (lock, trace) = traced(&disk, || backend.lock().unwrap());
     assert_eq!(of_kind(&trace, OpKind::TryLock).len(), 2);
@@ -974,7 +974,7 @@ fn an_external_path_leads_to_regular_files_below_its_grant() {
     let disk = SimDisk::new();
     let mut backend = One.open(&disk);
     let outside = disk.file_system("outside");
-    let sub = outside.make_dir("sub").unwrap();
+    let sub = outside.plant_dir("sub").unwrap();
     sub.plant_file("file", b"content").unwrap();
     sub.plant_link("link", "file").unwrap();
     sub.plant_other("pipe").unwrap();

@@ -15,10 +15,11 @@ use std::{
 
 use flatbao_core::{
     Backend, BackendError, BatchError, Clock, Env, ExternalPath, FileName, Hash, HashAndFormat,
-    Listed, Stamp, Store, Tag,
-    store::{GcPlan, Novelty},
+    Listed, Stamp, Store, Tag, Uuid,
+    progress::unwatched,
+    store::{ExportMode, ExportOptions, GcPlan, Novelty},
 };
-use flatbao_mem::{MemBackend, MemLock, MemObject, MemStaged, seeded_env};
+use flatbao_mem::{MemBackend, MemLock, MemObject, MemOutgoing, MemStaged, seeded_env};
 
 type Act = Box<dyn FnOnce() + Send>;
 
@@ -63,11 +64,18 @@ struct Hooked {
     before_remove: Hook,
     /// `tags.meta` is the new one, and nobody was told yet.
     after_tags: Hook,
+    /// The same for a list of external paths.
+    after_paths: Hook,
+    /// The same for data.
+    after_data: Hook,
+    /// Data are about to be opened.
+    before_data: Hook,
 }
 
 impl Backend for Hooked {
     type Object = MemObject;
     type Staged = MemStaged;
+    type Outgoing = MemOutgoing;
     type Lock = MemLock;
 
     fn lock(&self) -> Result<MemLock, BackendError> {
@@ -79,6 +87,9 @@ impl Backend for Hooked {
     }
 
     fn open(&self, name: &FileName) -> Result<Option<MemObject>, BackendError> {
+        if matches!(name, FileName::Data(_)) {
+            self.before_data.strike();
+        }
         self.inner.open(name)
     }
 
@@ -95,10 +106,15 @@ impl Backend for Hooked {
     }
 
     fn publish(&self, batch: Vec<(MemStaged, FileName)>) -> Result<(), BatchError> {
-        let has_tags = batch.iter().any(|(_, name)| *name == FileName::Tags);
+        let names: Vec<FileName> = batch.iter().map(|(_, name)| name.clone()).collect();
         let outcome = self.inner.publish(batch);
-        if has_tags {
-            self.after_tags.strike();
+        for name in names {
+            match name {
+                FileName::Tags => self.after_tags.strike(),
+                FileName::Paths(_) => self.after_paths.strike(),
+                FileName::Data(_) => self.after_data.strike(),
+                _ => {}
+            }
         }
         outcome
     }
@@ -122,6 +138,27 @@ impl Backend for Hooked {
 
     fn stamp(&self, object: &MemObject) -> io::Result<Stamp> {
         self.inner.stamp(object)
+    }
+
+    fn stage_out(&self, path: &ExternalPath, uuid: Uuid) -> Result<MemOutgoing, BackendError> {
+        self.inner.stage_out(path, uuid)
+    }
+
+    fn link_out(
+        &self,
+        name: &FileName,
+        path: &ExternalPath,
+        uuid: Uuid,
+    ) -> Result<Option<MemOutgoing>, BackendError> {
+        self.inner.link_out(name, path, uuid)
+    }
+
+    fn release(&self, outgoing: MemOutgoing, replace: bool) -> Result<(), BackendError> {
+        self.inner.release(outgoing, replace)
+    }
+
+    fn discard_out(&self, outgoing: MemOutgoing) -> Result<(), BackendError> {
+        self.inner.discard_out(outgoing)
     }
 }
 
@@ -235,4 +272,90 @@ fn a_tag_protects_before_it_is_written() {
     assert!(store.sweep(plan).unwrap().removed.is_empty());
     assert_eq!(store.read(hash, 9).unwrap(), b"data");
     assert_eq!(Hash::of(b"data"), hash);
+}
+
+/// A store in which a blob was found at open, and the path that it is to be exported to.
+fn exporting() -> (Hooked, Store<Hooked>, Vec<u8>, ExternalPath) {
+    let data = vec![9; 200_000];
+    let (backend, store) = open();
+    backend.inner.grant_external("/out").unwrap();
+    drop(store.import_bytes(&data).unwrap());
+    drop(store);
+    let store = Store::open(backend.clone(), seeded_env(7)).unwrap().0;
+    let path = ExternalPath::parse("/out/file").unwrap();
+    (backend, store, data, path)
+}
+
+fn refer(store: &Store<Hooked>, hash: Hash, path: &ExternalPath) -> flatbao_core::Result<()> {
+    let options = ExportOptions::default().mode(ExportMode::Reference);
+    store
+        .export_with(hash, path, options, &mut unwatched)
+        .map(drop)
+}
+
+/// Whoever takes the exported file away before the store has let go of its own data does not take the blob.
+#[test]
+fn data_are_not_given_away_for_a_file_that_is_gone() {
+    for shorter in [false, true] {
+        let (backend, store, data, path) = exporting();
+        let hash = Hash::of(&data);
+        let (inner, target) = (backend.inner.clone(), path.clone());
+        backend.after_paths.set(move || match shorter {
+            true => inner.put_external(&target, b"short"),
+            false => assert!(inner.remove_external(&target)),
+        });
+        assert!(refer(&store, hash, &path).is_err());
+        assert!(store.read(hash, 1 << 20).unwrap() == data);
+        let store = Store::open_read_only(backend, seeded_env(8)).unwrap().0;
+        assert!(store.read(hash, 1 << 20).unwrap() == data);
+    }
+}
+
+/// Between the publication of data and the moment at which the store knows of them, no export takes them away:
+/// what is known is what is there.
+#[test]
+fn an_export_waits_for_a_publication() {
+    let (backend, store, data, path) = exporting();
+    let hash = Hash::of(&data);
+    let other = store.clone();
+    let exporting = backend.after_data.start(move || refer(&other, hash, &path));
+    assert_eq!(
+        store.import_bytes(&data).unwrap().novelty,
+        Novelty::Replaced
+    );
+    outcome(&exporting).unwrap();
+    let fresh = Store::open_read_only(backend, seeded_env(8)).unwrap().0;
+    assert_eq!(store.status(hash), fresh.status(hash));
+    assert!(store.read(hash, 1 << 20).unwrap() == data);
+}
+
+/// Data that leave between the moment at which a reader learns of them and the one at which it opens them are
+/// read where they went.
+#[test]
+fn a_reader_follows_the_data() {
+    let (backend, store, data, path) = exporting();
+    let hash = Hash::of(&data);
+    let other = store.clone();
+    backend
+        .before_data
+        .set(move || refer(&other, hash, &path).unwrap());
+    assert!(store.read(hash, 1 << 20).unwrap() == data);
+    assert!(backend.inner.open(&FileName::Data(hash)).unwrap().is_none());
+}
+
+/// A blob that nothing reaches is kept while it is exported by reference, however long that takes.
+#[test]
+fn a_collection_spares_what_is_being_exported() {
+    let (backend, store, data, path) = exporting();
+    let hash = Hash::of(&data);
+    let other = store.clone();
+    backend.after_paths.set(move || {
+        let swept = other.sweep(other.plan_gc().unwrap()).unwrap();
+        assert!(swept.removed.is_empty());
+    });
+    refer(&store, hash, &path).unwrap();
+    assert!(store.read(hash, 1 << 20).unwrap() == data);
+    let swept = store.sweep(store.plan_gc().unwrap()).unwrap();
+    assert_eq!(swept.removed.len(), 1, "and no longer");
+    assert!(backend.external(&path).is_ok());
 }

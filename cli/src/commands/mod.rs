@@ -11,6 +11,7 @@ mod cat;
 mod completions;
 mod doctor;
 mod du;
+mod export;
 mod gc;
 mod get;
 mod hash;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Exit> {
         Command::Init(args) => init::run(global, args, out),
         Command::Add(args) => add::run(global, args, out),
         Command::Get(args) => get::run(global, args, out),
+        Command::Export(args) => export::run(global, args, out),
         Command::Cat(args) => cat::run(global, args, out),
         Command::Ls(args) => ls::run(global, args, out),
         Command::Stat(args) => stat::run(global, args, out),

@@ -4,13 +4,15 @@ use std::{ffi::OsStr, io, path::Path};
 
 use crate::{
     Access, Area, Backend, BackendError, BatchError, Dir, DirFile, ExternalPath, FileName, Listed,
-    ListedName, Opened, PathError, ReadAt, Stamp,
+    ListedName, Opened, PathError, ReadAt, Stamp, Uuid,
 };
 
 mod moves;
+mod outgoing;
 mod staged;
 
 use moves::Moved;
+pub use outgoing::OutgoingFile;
 pub use staged::StagedFile;
 
 /// How much a returned `Ok` promises.
@@ -36,6 +38,7 @@ pub struct FlatDir<D> {
     areas: [usize; 3],
     external: Vec<Grant<D>>,
     durability: Durability,
+    lost: outgoing::Lost,
 }
 
 /// A directory outside the store that external paths with this prefix may lead into.
@@ -53,6 +56,7 @@ impl<D: Dir> FlatDir<D> {
             areas: [0; 3],
             external: Vec::new(),
             durability: Durability::default(),
+            lost: outgoing::Lost::default(),
         }
     }
 
@@ -134,6 +138,7 @@ impl<D: Dir> FlatDir<D> {
 impl<D: Dir> Backend for FlatDir<D> {
     type Object = D::File;
     type Staged = StagedFile<D::File>;
+    type Outgoing = OutgoingFile<D>;
     type Lock = Vec<D::Lock>;
 
     fn lock(&self) -> Result<Self::Lock, BackendError> {
@@ -327,5 +332,26 @@ impl<D: Dir> Backend for FlatDir<D> {
 
     fn stamp(&self, object: &Self::Object) -> io::Result<Stamp> {
         object.stamp()
+    }
+
+    fn stage_out(&self, path: &ExternalPath, uuid: Uuid) -> Result<Self::Outgoing, BackendError> {
+        self.create_outgoing(path, uuid)
+    }
+
+    fn link_out(
+        &self,
+        name: &FileName,
+        path: &ExternalPath,
+        uuid: Uuid,
+    ) -> Result<Option<Self::Outgoing>, BackendError> {
+        self.link_outgoing(name, path, uuid)
+    }
+
+    fn release(&self, outgoing: Self::Outgoing, replace: bool) -> Result<(), BackendError> {
+        self.release_outgoing(&outgoing, replace)
+    }
+
+    fn discard_out(&self, outgoing: Self::Outgoing) -> Result<(), BackendError> {
+        outgoing.drop_temp()
     }
 }

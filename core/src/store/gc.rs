@@ -2,11 +2,13 @@
 //!
 //! Whatever cannot be read while it is found out what lives means that nothing is deleted at all.
 
+use std::sync::Arc;
+
 use crate::{
     Backend, Error, Hash, Result,
     kernel::Epoch,
     progress::{Progress, Watch, unwatched},
-    store::{Store, mark::Root, sweep::SinceMark},
+    store::{Inner, Store, mark::Root, sweep::SinceMark},
 };
 
 /// Blobs that are removed with one directory sync.
@@ -188,24 +190,15 @@ impl<B: Backend> Store<B> {
         let inner = &self.inner;
         inner.check_may_delete()?;
         let _epoch = inner.kernel.begin_epoch();
-        if inner.kernel.state().index.names(hash).is_empty() {
-            return Err(Error::NotFound(hash));
-        }
-        let leases = inner.kernel.state().leases();
-        let held = leases.into_iter().map(|value| (Root::Temporary, value));
-        inner.check_unreached(hash, held)?;
+        inner.check_unprotected(hash, force)?;
         if !force {
-            let tags = inner.confirmed_tags()?;
-            let tagged = tags.map.iter().map(|(tag, value)| (Root::Tag(tag), *value));
-            inner.check_unreached(hash, tagged)?;
             inner.settle_tags()?;
         }
         let item = inner.item(hash);
         let mut since = SinceMark::default();
         let doomed = inner.doom(&[hash], &mut since, false)?;
         if doomed.is_empty() {
-            let by = "it was imported or tagged since a collection was planned".to_owned();
-            return Err(Error::InUse { hash, by });
+            return Err(touched(hash));
         }
         let mut swept = Swept::default();
         inner.remove_doomed(doomed, &[item], &mut swept)?;
@@ -217,6 +210,39 @@ impl<B: Backend> Store<B> {
             _ => Ok(item),
         }
     }
+
+    /// Fails where [`delete`](Self::delete) without force would, before anything is done.
+    pub(super) fn check_delete(&self, hash: Hash) -> Result<()> {
+        self.inner.check_may_delete()?;
+        self.inner.check_unprotected(hash, false)?;
+        if self.inner.kernel.state().is_protected(hash) {
+            return Err(touched(hash));
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    /// Fails when a blob is not there, or something reaches it; with `force` tags do not count.
+    fn check_unprotected(self: &Arc<Self>, hash: Hash, force: bool) -> Result<()> {
+        if self.kernel.state().index.names(hash).is_empty() {
+            return Err(Error::NotFound(hash));
+        }
+        let leases = self.kernel.state().leases();
+        let held = leases.into_iter().map(|value| (Root::Temporary, value));
+        self.check_unreached(hash, held)?;
+        if !force {
+            let tags = self.confirmed_tags()?;
+            let tagged = tags.map.iter().map(|(tag, value)| (Root::Tag(tag), *value));
+            self.check_unreached(hash, tagged)?;
+        }
+        Ok(())
+    }
+}
+
+fn touched(hash: Hash) -> Error {
+    let by = "it was imported or tagged since a collection was planned".to_owned();
+    Error::InUse { hash, by }
 }
 
 impl Spared {

@@ -8,7 +8,7 @@ use crate::{
     io::read_full_at,
     limits::MAX_REBUILD,
     progress::{Progress, Watch},
-    store::{ImportOptions, Inner, Stage, hashing::Hashing},
+    store::{ImportOptions, Inner, Stage, hashing::Hashing, shared},
     tree::Hashed,
 };
 
@@ -119,11 +119,8 @@ impl<B: Backend> Inner<B> {
             return Ok(());
         };
         let batch = vec![(staged, name)];
-        let published = {
-            let _gate = self.publishing_with_others();
-            self.backend.publish(batch)
-        };
-        self.checked(published)?;
+        let _publishing = shared(&self.publishing);
+        self.checked(self.backend.publish(batch))?;
         self.kernel.state().index.update(hash, |entry| {
             let entry = entry.published(Entry::OUTBOARD);
             // Proved by reading is not enough: what an acknowledged import promises is on the disk.

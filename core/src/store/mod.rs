@@ -17,6 +17,7 @@ use crate::{
 mod batch;
 mod care;
 mod collection;
+mod export;
 mod footprint;
 mod gc;
 mod hashing;
@@ -37,6 +38,7 @@ pub use care::{
     Checked, Depth, Finding, Mending, Outcome, ParsePositionError, Position, Remedy, RepairOptions,
     Repaired, Repairing, Salvaged, SalvagedFrom, Severity, Verified, VerifyOptions,
 };
+pub use export::{ExportMethod, ExportMode, ExportOptions, Exported};
 pub use footprint::{Footprint, Share, Subject, TagUsage, Tagged};
 pub use gc::{GcItem, GcOptions, GcPlan, Reason, Spared, Swept};
 pub use import::{ImportOptions, Imported, Novelty};
@@ -82,9 +84,10 @@ pub(crate) struct Inner<B: Backend> {
     pub(crate) tag_writer: Mutex<()>,
     /// Held over a change of any `.paths`, likewise.
     pub(crate) path_writer: Mutex<()>,
-    /// Held shared while files get published names, alone while a published name is taken away other than
-    /// by deletion. Taken after the two above.
-    publishing: RwLock<()>,
+    /// Held shared while files get published names, exclusively while a published name is taken away other
+    /// than by deletion: so that the index has the names in the order in which the disk got them. Taken
+    /// after `path_writer`, and never while a deletion is awaited.
+    pub(crate) publishing: RwLock<()>,
     /// By blob and page.
     pub(crate) pages: Cache<(Hash, u64), Cv>,
     pub(crate) small: Cache<Hash, u8>,
@@ -100,6 +103,16 @@ type Cache<K, T> = Mutex<LruCache<K, Arc<[T]>>>;
 /// Takes a lock whose data are whole whenever it is free.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`locked`], for one of many holders.
+pub(crate) fn shared(lock: &RwLock<()>) -> RwLockReadGuard<'_, ()> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`locked`], for the only holder.
+pub(crate) fn exclusive(lock: &RwLock<()>) -> RwLockWriteGuard<'_, ()> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<B: Backend> Inner<B> {
@@ -135,25 +148,6 @@ impl<B: Backend> Inner<B> {
         })
     }
 
-    /// For whoever gives files published names.
-    pub(crate) fn publishing_with_others(&self) -> RwLockReadGuard<'_, ()> {
-        self.publishing
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// For whoever takes a published name away, and has to know that it is still that of the file that was
-    /// looked at.
-    pub(crate) fn publishing_alone(&self) -> RwLockWriteGuard<'_, ()> {
-        self.publishing
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn fresh_uuid(&self) -> Result<Uuid> {
-        fresh_uuid(&*self.env.entropy)
-    }
-
     /// Stages a new file under a name made from a fresh uuid.
     pub(crate) fn stage(&self, name: impl Fn(Uuid) -> FileName) -> Result<Stage<'_, B>> {
         let staged = stage_new(&self.backend, &*self.env.entropy, name)?;
@@ -169,25 +163,29 @@ impl<B: Backend> Inner<B> {
     }
 }
 
-/// Stages a new file; a uuid that is taken is tried anew a bounded number of times.
+/// Stages a new file.
 pub(crate) fn stage_new<B: Backend>(
     backend: &B,
     entropy: &dyn Entropy,
     name: impl Fn(Uuid) -> FileName,
 ) -> Result<B::Staged> {
+    with_uuid(entropy, |uuid| backend.stage_new(&name(uuid)))
+}
+
+/// Does what needs a fresh uuid; one that is taken is tried anew a bounded number of times.
+pub(crate) fn with_uuid<T>(
+    entropy: &dyn Entropy,
+    act: impl Fn(Uuid) -> Result<T, BackendError>,
+) -> Result<T> {
     for _ in 0..UUID_ATTEMPTS {
-        match backend.stage_new(&name(fresh_uuid(entropy)?)) {
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes).map_err(Error::Entropy)?;
+        match act(Uuid::from_bytes(bytes)) {
             Err(BackendError::Exists { .. }) => {}
             other => return Ok(other?),
         }
     }
     Err(Error::NoFreeName)
-}
-
-fn fresh_uuid(entropy: &dyn Entropy) -> Result<Uuid> {
-    let mut bytes = [0; 16];
-    entropy.fill(&mut bytes).map_err(Error::Entropy)?;
-    Ok(Uuid::from_bytes(bytes))
 }
 
 /// A staged file that is discarded unless it is taken out to be published.

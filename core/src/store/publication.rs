@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use crate::{
-    Backend, BackendError, Error, FileName, Hash, PathSet, ReadAt, Result,
+    Backend, BackendError, Error, ExternalPath, FileName, Hash, PathSet, ReadAt, Result,
     index::Entry,
     io::write_all_at,
-    store::{Inner, Novelty, Stage, batch::Pending},
+    store::{Inner, Novelty, Stage, batch::Pending, shared},
 };
 
 /// The files of a batch that are published together.
@@ -54,6 +54,20 @@ impl<'a, B: Backend> Publication<'a, B> {
         Ok(if is_known { Novelty::Known } else { had })
     }
 
+    /// Notes an external path of a blob, also where it is known: its list is written anew.
+    pub(super) fn add_path(
+        &mut self,
+        inner: &Inner<B>,
+        hash: Hash,
+        path: &ExternalPath,
+    ) -> Result<()> {
+        let entry = inner.kernel.state().index.get(hash);
+        let mut paths = inner.known_paths(hash, entry)?;
+        paths.insert(path);
+        self.paths.insert(hash, (paths, true));
+        Ok(())
+    }
+
     /// Adds a file, if there is one.
     pub(super) fn push(&mut self, stage: Option<Stage<'a, B>>, name: FileName, flag: Entry) {
         if let Some(stage) = stage {
@@ -88,10 +102,8 @@ impl<'a, B: Backend> Publication<'a, B> {
                 names.push((hash, flag));
             }
         }
-        let outcome = {
-            let _gate = inner.publishing_with_others();
-            inner.backend.publish(batch)
-        };
+        let _publishing = shared(&inner.publishing);
+        let outcome = inner.backend.publish(batch);
         let done = match &outcome {
             Ok(()) => names.len(),
             Err(error) => error.done,

@@ -202,7 +202,7 @@ impl<B: Backend> Inner<B> {
     }
 
     /// Syncs the files of those blobs that this opening found and did not write.
-    fn ensure_durable(&self, hashes: &[Hash]) -> Result<()> {
+    pub(super) fn ensure_durable(&self, hashes: &[Hash]) -> Result<()> {
         let mut pending = Vec::new();
         let mut names = Vec::new();
         {

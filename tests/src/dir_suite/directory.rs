@@ -102,6 +102,53 @@ pub fn different_directories_are_not_the_same<H: DirHarness>() {
     }
 }
 
+/// "Makes a directory, an empty one", which is one like any other.
+pub fn a_made_directory_is_empty_and_there<H: DirHarness>() {
+    let world = H::fresh();
+    let home = world.open();
+    home.make_dir(name("sub")).unwrap();
+    assert_not_a_file(&home, "sub", EntryKind::Directory);
+    let sub = descend(&world.open(), "sub");
+    assert_files(&sub, &[]);
+    create(&sub, "a", b"below");
+    sub.make_dir(name("more")).unwrap();
+    create(&descend(&home, "sub/more"), "a", b"further below");
+    assert_eq!(read(&sub, "a"), b"below");
+    assert_eq!(entries(&home), [("sub".into(), EntryKind::Directory)]);
+    assert_eq!(read(&descend(&home, "sub/more"), "a"), b"further below");
+}
+
+/// "`AlreadyExists` when the name is taken", by a directory too; what has it is as before.
+pub fn making_a_directory_refuses_a_taken_name<H: DirHarness>() {
+    let world = H::fresh();
+    let home = world.open();
+    create(&home, "file", b"hello");
+    home.make_dir(name("sub")).unwrap();
+    create(&descend(&home, "sub"), "a", b"below");
+    let mut taken = vec!["file", "sub"];
+    for (at, what) in [
+        ("dangling", Plant::Link("nothing")),
+        ("to-sub", Plant::Link("sub")),
+        ("fifo", Plant::Fifo),
+    ] {
+        if world.plant(at, what) {
+            taken.push(at);
+        }
+    }
+    let before = entries(&home);
+    for at in taken {
+        assert_refused(
+            home.make_dir(name(at)),
+            io::ErrorKind::AlreadyExists,
+            format_args!("a directory onto {at}"),
+        );
+    }
+    assert_eq!(entries(&home), before);
+    assert_missing(&home, "nothing");
+    assert_eq!(read(&home, "file"), b"hello");
+    assert_eq!(read(&descend(&home, "sub"), "a"), b"below");
+}
+
 /// "The directory at `path`", one or more below, is a directory like any other.
 pub fn descend_reaches_what_is_below<H: DirHarness>() {
     let world = H::fresh();

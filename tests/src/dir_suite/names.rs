@@ -274,6 +274,129 @@ pub fn an_open_file_goes_along_with_its_new_name<H: DirHarness>() {
     assert_eq!(read(&home, "a"), b"another");
 }
 
+/// "Either stays when the other is removed", and both are one file.
+pub fn link_gives_a_second_name<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"hello");
+    if let Err(error) = dir.link(name("a"), &dir, name("b")) {
+        assert_no_links(&error);
+        assert_files(&dir, &["a"]);
+        return skipped("files have one name only");
+    }
+    assert_files(&dir, &["a", "b"]);
+    write(&open(&dir, "b", Access::ReadWrite), b"J", 0);
+    assert_eq!(read(&dir, "a"), b"Jello");
+    dir.unlink(name("a")).unwrap();
+    assert_missing(&dir, "a");
+    assert_eq!(read(&dir, "b"), b"Jello");
+    // A name that is replaced leaves the other.
+    dir.link(name("b"), &dir, name("c")).unwrap();
+    create(&dir, "new", b"new");
+    dir.rename(name("new"), &dir, name("b")).unwrap();
+    assert_eq!(read(&dir, "b"), b"new");
+    assert_eq!(read(&dir, "c"), b"Jello");
+    assert_files(&dir, &["b", "c"]);
+}
+
+/// "`to` in `to_dir`", where a file of the old name is another one.
+pub fn link_crosses_directories<H: DirHarness>() {
+    let world = H::fresh();
+    let (home, other) = (world.open(), world.open_other());
+    create(&home, "a", b"hello");
+    create(&other, "a", b"bystander");
+    if home.link(name("a"), &other, name("b")).is_err() {
+        return skipped("files have one name only");
+    }
+    assert_files(&home, &["a"]);
+    assert_files(&other, &["a", "b"]);
+    assert_eq!(read(&other, "b"), b"hello");
+    home.unlink(name("a")).unwrap();
+    assert_eq!(read(&other, "b"), b"hello");
+    assert_eq!(read(&other, "a"), b"bystander");
+}
+
+/// "`AlreadyExists` when the name is taken, by whatever kind of entry"; both are as before.
+pub fn link_refuses_a_taken_name<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"hello");
+    create(&dir, "b", b"taken");
+    if let Err(error) = dir.link(name("a"), &dir, name("free")) {
+        assert_no_links(&error);
+        return skipped("files have one name only");
+    }
+    let mut taken = vec!["b", "a", "free"];
+    for (at, what) in [
+        ("dangling", Plant::Link("nothing")),
+        ("to-file", Plant::Link("b")),
+        ("sub", Plant::Directory),
+        ("fifo", Plant::Fifo),
+    ] {
+        if world.plant(at, what) {
+            taken.push(at);
+        }
+    }
+    let before = entries(&dir);
+    for at in taken {
+        assert_refused(
+            dir.link(name("a"), &dir, name(at)),
+            io::ErrorKind::AlreadyExists,
+            format_args!("a link onto {at}"),
+        );
+    }
+    assert_eq!(entries(&dir), before);
+    assert_missing(&dir, "nothing");
+    assert_eq!(read(&dir, "b"), b"taken");
+}
+
+/// There must be a file to link; no name comes of it.
+pub fn link_of_nothing_is_not_found<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    match dir.link(name("a"), &dir, name("b")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => assert_no_links(&error),
+        Ok(()) => panic!("nothing has a second name"),
+    }
+    assert_files(&dir, &[]);
+    if world.plant("sub", Plant::Directory) {
+        assert!(dir.link(name("sub"), &dir, name("b")).is_err());
+        assert_missing(&dir, "b");
+    }
+}
+
+/// "A symbolic link is never followed": what it points to gets no name.
+pub fn link_never_follows_a_link<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "file", b"hello");
+    for target in ["file", "nothing"] {
+        if !world.plant("link", Plant::Link(target)) {
+            return skipped("there are no links");
+        }
+        if dir.link(name("link"), &dir, name("b")).is_ok() {
+            assert_not_a_file(&dir, "b", EntryKind::Link);
+            dir.unlink(name("b")).unwrap();
+        }
+        assert_missing(&dir, "b");
+        dir.unlink(name("link")).unwrap();
+        assert_files(&dir, &["file"]);
+    }
+}
+
+/// What a directory says in which files have one name only.
+#[track_caller]
+fn assert_no_links(error: &io::Error) {
+    assert!(
+        matches!(
+            error.kind(),
+            io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+        ),
+        "a link of a file: {error}"
+    );
+}
+
 /// A removed name is gone from every handle; others stay.
 pub fn unlink_removes_a_name<H: DirHarness>() {
     let world = H::fresh();

@@ -30,6 +30,7 @@ use crate::backend_suite::BackendHarness;
 
 mod collect;
 mod delete;
+mod export;
 mod external;
 mod import;
 mod open;
@@ -38,6 +39,7 @@ mod tags;
 
 pub use collect::*;
 pub use delete::*;
+pub use export::*;
 pub use external::*;
 pub use import::*;
 pub use open::*;
@@ -142,6 +144,20 @@ macro_rules! store_conformance {
                 an_unreached_blob_is_deleted
                 what_is_in_use_is_not_deleted
                 force_overrides_tags_only
+                an_export_copies_a_blob
+                an_export_by_reference_gives_the_data_away
+                the_threshold_decides_what_is_given_away
+                an_external_blob_gains_a_path
+                a_forgotten_blob_is_only_outside
+                what_is_in_use_is_not_forgotten
+                an_existing_target_is_replaced_only_when_asked
+                an_export_onto_its_own_file_is_right
+                a_damaged_blob_exports_nothing
+                damaged_data_are_not_given_away
+                what_is_not_there_exports_nothing
+                an_export_needs_a_grant
+                a_read_only_opening_only_copies
+                a_cancelled_export_leaves_nothing
                 a_store_persists
                 what_a_dead_writer_left_is_removed
                 an_interrupted_completion_is_finished
@@ -478,6 +494,7 @@ mod tests {
         let sources = [
             include_str!("collect.rs"),
             include_str!("delete.rs"),
+            include_str!("export.rs"),
             include_str!("external.rs"),
             include_str!("import.rs"),
             include_str!("open.rs"),

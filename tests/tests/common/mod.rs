@@ -36,7 +36,8 @@ pub const GROUP: usize = 16 * 1024;
 /// A store in the simulator.
 pub type SimStore = Store<FlatDir<SimDir>>;
 
-/// A computer with one store directory, and a directory outside it that is granted as `/external`.
+/// A computer with one store directory, a directory outside it that is granted as `/external`, and another file
+/// system that is granted as `/far`.
 #[derive(Clone, Debug)]
 pub struct Machine {
     pub disk: SimDisk,
@@ -50,16 +51,21 @@ impl Machine {
     }
 
     pub fn store(&self) -> SimDir {
-        self.disk.file_system("disk").make_dir("store").unwrap()
+        self.disk.file_system("disk").plant_dir("store").unwrap()
     }
 
     pub fn outside(&self) -> SimDir {
-        self.disk.file_system("disk").make_dir("outside").unwrap()
+        self.disk.file_system("disk").plant_dir("outside").unwrap()
+    }
+
+    pub fn far(&self) -> SimDir {
+        self.disk.file_system("far")
     }
 
     pub fn backend(&self) -> FlatDir<SimDir> {
         let mut backend = FlatDir::new(self.store());
         backend.grant_external("/external", self.outside()).unwrap();
+        backend.grant_external("/far", self.far()).unwrap();
         backend
     }
 

@@ -64,6 +64,7 @@ impl<T: Clone + Default + Send + 'static> Moments<T> {
         backend
             .grant_external("/external", tap(machine.outside()))
             .unwrap();
+        backend.grant_external("/far", tap(machine.far())).unwrap();
         backend
     }
 }
@@ -113,6 +114,16 @@ impl Dir for TapDir {
     fn rename(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
         self.tell("rename to", to);
         self.dir.rename(from, &to_dir.dir, to)
+    }
+
+    fn link(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
+        self.tell("link as", to);
+        self.dir.link(from, &to_dir.dir, to)
+    }
+
+    fn make_dir(&self, name: &OsStr) -> io::Result<()> {
+        self.tell("make directory", name);
+        self.dir.make_dir(name)
     }
 
     fn unlink(&self, name: &OsStr) -> io::Result<()> {

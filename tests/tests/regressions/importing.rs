@@ -48,7 +48,7 @@ fn a_batch_of_which_a_part_failed_is_not_acknowledged() {
     let blobs: Vec<_> = (0..200_u32).map(u32::to_le_bytes).collect();
     // Nothing can be published under the name of one of the first, in the middle of them.
     let stuck = FileName::Data(Hash::of(&blobs[50]));
-    world.dir.make_dir(stuck.to_string()).unwrap();
+    world.dir.plant_dir(stuck.to_string()).unwrap();
 
     let mut batch = store.batch();
     let mut results = blobs
@@ -97,7 +97,7 @@ fn the_import_that_publishes_in_vain_says_why() {
     let world = World::new();
     let store = world.store();
     let stuck = FileName::Data(Hash::of(b"stuck"));
-    world.dir.make_dir(stuck.to_string()).unwrap();
+    world.dir.plant_dir(stuck.to_string()).unwrap();
     let mut batch = store.batch();
     let mut import = |bytes: &[u8]| batch.import_bytes(bytes, ImportOptions::default());
     import(b"stuck").unwrap();

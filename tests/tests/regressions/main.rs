@@ -37,7 +37,7 @@ impl World {
 
     pub(crate) fn of(disk: SimDisk) -> Self {
         Self {
-            dir: disk.file_system("disk").make_dir("store").unwrap(),
+            dir: disk.file_system("disk").plant_dir("store").unwrap(),
             outside: disk.file_system("outside"),
             disk,
         }

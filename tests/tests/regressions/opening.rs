@@ -28,7 +28,7 @@ fn a_completion_that_cannot_be_published_keeps_its_data() {
     let data = four_groups();
     let (world, hash, partial) = interrupted_completion(&data);
     let final_name = FileName::Data(hash).to_string();
-    world.dir.make_dir(&final_name).unwrap();
+    world.dir.plant_dir(&final_name).unwrap();
     let (store, recovery) = world.open();
     assert_eq!(recovery.completed, []);
     assert_eq!(recovery.unpaired.iter().collect::<Vec<_>>(), [&partial]);

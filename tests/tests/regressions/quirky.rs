@@ -74,6 +74,14 @@ impl Dir for QuirkyDir {
         self.dir.rename(from, &to_dir.dir, to)
     }
 
+    fn link(&self, from: &OsStr, to_dir: &Self, to: &OsStr) -> io::Result<()> {
+        self.dir.link(from, &to_dir.dir, to)
+    }
+
+    fn make_dir(&self, name: &OsStr) -> io::Result<()> {
+        self.dir.make_dir(name)
+    }
+
     fn unlink(&self, name: &OsStr) -> io::Result<()> {
         if let Some(called) = &self.quirks.before_unlink {
             called(name);

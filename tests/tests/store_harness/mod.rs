@@ -3,7 +3,14 @@
 // Each test file uses some of them. A harness that cannot do its work fails the test.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use std::{ffi::OsStr, fs, marker::PhantomData, path::PathBuf, process::Command, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use cap_std::{ambient_authority, fs::Dir};
 use flatbao_core::{EntryKind, Env, ExternalPath, FileName, FlatDir};
@@ -39,6 +46,13 @@ impl BackendHarness for Direct {
     fn plant(&self, name: &OsStr, kind: EntryKind) -> bool {
         self.backend.plant_other(name, kind);
         true
+    }
+
+    fn plant_external(&self, path: &ExternalPath, kind: EntryKind) -> bool {
+        if kind == EntryKind::File {
+            self.backend.put_external(path, b"planted");
+        }
+        kind == EntryKind::File
     }
 }
 
@@ -84,11 +98,20 @@ pub struct Flat<L> {
 impl<L: Layout> Flat<L> {
     fn area(&self, index: usize) -> SimDir {
         let (file_system, dir) = L::AREAS[index];
-        self.disk.file_system(file_system).make_dir(dir).unwrap()
+        self.disk.file_system(file_system).plant_dir(dir).unwrap()
     }
 
     fn outside(&self) -> SimDir {
         self.disk.file_system("outside")
+    }
+
+    /// The directory of an external path, made where missing, and the name in it.
+    fn place<'a>(&self, path: &'a ExternalPath) -> (SimDir, &'a str) {
+        let below = path.as_str().strip_prefix("/granted/").unwrap();
+        let (parents, name) = below.rsplit_once('/').unwrap_or(("", below));
+        let parts = parents.split('/').filter(|part| !part.is_empty());
+        let dir = parts.fold(self.outside(), |dir, part| dir.plant_dir(part).unwrap());
+        (dir, name)
     }
 }
 
@@ -114,12 +137,7 @@ impl<L: Layout> BackendHarness for Flat<L> {
     }
 
     fn put_external(&self, path: &ExternalPath, bytes: &[u8]) {
-        let below = path.as_str().strip_prefix("/granted/").unwrap();
-        let mut parts: Vec<_> = below.split('/').collect();
-        let name = parts.pop().unwrap();
-        let dir = parts
-            .into_iter()
-            .fold(self.outside(), |dir, part| dir.make_dir(part).unwrap());
+        let (dir, name) = self.place(path);
         match dir.content(name) {
             Some(_) => dir.change_file(name, bytes).unwrap(),
             None => dir.plant_file(name, bytes).unwrap(),
@@ -131,11 +149,27 @@ impl<L: Layout> BackendHarness for Flat<L> {
         match kind {
             EntryKind::File => dir.plant_file(name, b"planted"),
             EntryKind::Link => dir.plant_link(name, "README"),
-            EntryKind::Directory => dir.make_dir(name).map(drop),
+            EntryKind::Directory => dir.plant_dir(name).map(drop),
             EntryKind::Other => dir.plant_other(name),
         }
         .unwrap();
         true
+    }
+
+    fn plant_external(&self, path: &ExternalPath, kind: EntryKind) -> bool {
+        let (dir, name) = self.place(path);
+        match kind {
+            EntryKind::File => dir.plant_file(name, b"planted"),
+            EntryKind::Link => dir.plant_link(name, ".."),
+            EntryKind::Directory => dir.plant_dir(name).map(drop),
+            EntryKind::Other => dir.plant_other(name),
+        }
+        .unwrap();
+        true
+    }
+
+    fn path_on_the_medium(&self, below: &str) -> ExternalPath {
+        ExternalPath::parse(&format!("/inside/outside/{below}")).unwrap()
     }
 
     fn put_shadowed(&self, outer: &[u8], inner: &[u8]) -> Option<ExternalPath> {
@@ -234,20 +268,14 @@ impl<const THREE: bool> BackendHarness for OnDisk<THREE> {
 
     fn plant(&self, name: &OsStr, kind: EntryKind) -> bool {
         let area = FileName::parse(name).map_or(0, |name| name.area() as usize);
-        let path = self.area(area).join(name);
-        match kind {
-            EntryKind::File => fs::write(path, b"planted").unwrap(),
-            EntryKind::Directory => fs::create_dir(path).unwrap(),
-            #[cfg(unix)]
-            EntryKind::Link => std::os::unix::fs::symlink("README", path).unwrap(),
-            #[cfg(unix)]
-            EntryKind::Other => {
-                assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-            }
-            #[cfg(not(unix))]
-            _ => return false,
-        }
-        true
+        plant(&self.area(area).join(name), kind, "README")
+    }
+
+    fn plant_external(&self, path: &ExternalPath, kind: EntryKind) -> bool {
+        let below = path.as_str().strip_prefix("/granted/").unwrap();
+        let path = self.root.path().join("outside").join(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        plant(&path, kind, "..")
     }
 
     fn put_shadowed(&self, outer: &[u8], inner: &[u8]) -> Option<ExternalPath> {
@@ -261,6 +289,24 @@ impl<const THREE: bool> BackendHarness for OnDisk<THREE> {
         let area = if THREE { "complete" } else { "store" };
         Some(ExternalPath::parse(&format!("/inside/{area}/{name}")).unwrap())
     }
+}
+
+/// Puts an entry of this kind at a real path; a link has this target.
+fn plant(path: &Path, kind: EntryKind, target: &str) -> bool {
+    match kind {
+        EntryKind::File => fs::write(path, b"planted").unwrap(),
+        EntryKind::Directory => fs::create_dir(path).unwrap(),
+        #[cfg(unix)]
+        EntryKind::Link => std::os::unix::fs::symlink(target, path).unwrap(),
+        #[cfg(unix)]
+        EntryKind::Other => {
+            assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        }
+        #[cfg(not(unix))]
+        _ => return false,
+    }
+    let _ = target;
+    true
 }
 
 impl<const THREE: bool> StoreHarness for OnDisk<THREE> {

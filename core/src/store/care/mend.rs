@@ -6,13 +6,12 @@ use crate::{
     Backend, BackendError, EntryKind, Error, FileName, Hash, PathSet, Result, Uuid,
     index::Entry,
     io::write_all_at,
-    limits::UUID_ATTEMPTS,
     progress::unwatched,
     proof::{Step, Walk},
     store::{
         Batch, ImportOptions, Inner,
         care::{Outcome, examine::Exam, home::HomeExam, mending::dead_paths},
-        locked,
+        exclusive, locked, with_uuid,
     },
 };
 
@@ -52,7 +51,7 @@ impl<B: Backend> Inner<B> {
         };
         let uuid = {
             // What an import publishes meanwhile is not what was looked at.
-            let _gate = self.publishing_alone();
+            let _alone = exclusive(&self.publishing);
             self.kernel.check_writable()?;
             let is_same = |now: &B::Object| -> io::Result<bool> {
                 Ok(self.backend.stamp(now)? == self.backend.stamp(&open.home.object)?)
@@ -69,32 +68,31 @@ impl<B: Backend> Inner<B> {
 
     /// Gives published data a partial name.
     fn take_back(&self, hash: Hash, name: &FileName) -> Result<Uuid> {
-        for _ in 0..UUID_ATTEMPTS {
-            let uuid = self.fresh_uuid()?;
-            let to = FileName::PartialData(hash, uuid);
-            match self.backend.demote(name, &to) {
-                Ok(()) => {
-                    let mut state = self.kernel.state();
-                    state.index.remove(name);
-                    state.index.insert(&to, EntryKind::File);
-                    return Ok(uuid);
+        let to = |uuid| FileName::PartialData(hash, uuid);
+        let taken = with_uuid(&*self.env.entropy, |uuid| {
+            self.backend.demote(name, &to(uuid)).map(|()| uuid)
+        });
+        match taken {
+            Ok(uuid) => {
+                let mut state = self.kernel.state();
+                state.index.remove(name);
+                state.index.insert(&to(uuid), EntryKind::File);
+                Ok(uuid)
+            }
+            Err(error) => {
+                let nothing_done = matches!(
+                    error,
+                    Error::Backend(BackendError::Missing { .. } | BackendError::NotAFile { .. })
+                        | Error::Entropy(_)
+                        | Error::NoFreeName
+                );
+                if !nothing_done {
+                    // The back end does not say whether the file has its old name or the new one.
+                    self.kernel.poison(&error);
                 }
-                Err(BackendError::Exists { .. }) => {}
-                Err(error) => {
-                    let nothing_done = matches!(
-                        error,
-                        BackendError::Missing { .. } | BackendError::NotAFile { .. }
-                    );
-                    let error = Error::from(error);
-                    if !nothing_done {
-                        // The back end does not say whether the file has its old name or the new one.
-                        self.kernel.poison(&error);
-                    }
-                    return Err(error);
-                }
+                Err(error)
             }
         }
-        Err(Error::NoFreeName)
     }
 
     pub(super) fn pair_with_final(&self, hash: Hash, uuid: Uuid) -> Result<Outcome> {
@@ -144,6 +142,10 @@ impl<B: Backend> Inner<B> {
 
     pub(super) fn remove_outboard(&self, hash: Hash) -> Result<Outcome> {
         let name = FileName::Outboard(hash);
+        let _alone = exclusive(&self.publishing);
+        if self.kernel.state().index.get(hash).is_complete() {
+            return Ok(Outcome::Changed);
+        }
         self.checked(self.backend.remove(std::slice::from_ref(&name)))?;
         self.kernel.state().index.remove(&name);
         Ok(Outcome::Done)
