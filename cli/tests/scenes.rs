@@ -4,9 +4,10 @@
 //! below it, up to the next such line or the end of the block, are what it has to print, on either stream.
 //! What it exits with, if not 0, stands first: `? 4`. In a line `[..]` is any text, and a line `...` any
 //! number of lines: hashes are written like that, as far as they do not matter. Blocks of one page are run
-//! one after the other in one directory, which begins as a copy of `tests/cmd/files`. A line goes on when it
-//! ends with a backslash; there is no shell, so no `|`, `>`, `*` or comments. A block that is to be shown
-//! and not run is fenced with `console,ignore`, and `$ cargo …` is never run.
+//! one after the other in one directory, which begins as a copy of `tests/cmd/files` and a long `diary.txt`.
+//! A line goes on when it ends with a backslash; there is no shell, so no `|`, `>`, `*` or comments, and no
+//! program but `flatbao` and `dd`. A block that is to be shown and not run is fenced with `console,ignore`,
+//! and `$ cargo …` is never run.
 //!
 //! `TRYCMD=overwrite cargo test -p flatbao --test scenes` writes into the pages what the commands print.
 #![allow(clippy::unwrap_used)]
@@ -42,11 +43,15 @@ fn play(pages: &[PathBuf]) {
     let copy_of = |page: &Path| place.path().join(page.file_name().unwrap());
     let cases = TestCases::new();
     cases.register_bin("flatbao", Path::new(env!("CARGO_BIN_EXE_flatbao")));
+    cases.register_bin("dd", Path::new("/bin/dd"));
     cases.register_bin("cargo", Bin::Ignore);
     for page in pages {
         let copy = copy_of(page);
         fs::copy(page, &copy).unwrap();
-        common::copy(&here("tests/cmd/files"), &copy.with_extension("in"));
+        let dir = copy.with_extension("in");
+        common::copy(&here("tests/cmd/files"), &dir);
+        let days = (1..=9000).map(|day| format!("day {day:05}: all is well\n"));
+        fs::write(dir.join("diary.txt"), days.collect::<String>()).unwrap();
         cases.case(&copy);
     }
     cases.run();

@@ -10,7 +10,10 @@
 
 mod common;
 
-use std::ops::{ControlFlow, Range};
+use std::{
+    ffi::OsString,
+    ops::{ControlFlow, Range},
+};
 
 use common::{GROUP, Machine, SimStore, assert_reads, bytes, groups_that_read, read};
 use flatbao_core::{
@@ -95,6 +98,13 @@ fn one_flipped_byte() {
     assert!(read(&store, hash).is_err());
     store.import_bytes(&content).unwrap();
     assert_eq!(read(&store, hash).unwrap(), content);
+    let names: Vec<_> = machine.files().into_keys().collect();
+    let whole = [
+        FileName::Data(hash),
+        FileName::Outboard(hash),
+        FileName::Tags,
+    ];
+    assert_eq!(names, whole.map(|name| OsString::from(name.to_string())));
 }
 
 /// A blob of six groups in two homes, with these groups damaged in each.
