@@ -7,7 +7,7 @@ use flatbao_core::{
 };
 use flatbao_fs::FsError;
 
-use crate::{findings::short, output::printable};
+use crate::output::{printable, short};
 
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 

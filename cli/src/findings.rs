@@ -8,7 +8,10 @@ use flatbao_core::{
 };
 use serde_json::{Value, json};
 
-use crate::{error::Exit, output::exact_ranges};
+use crate::{
+    error::Exit,
+    output::{exact_ranges, short},
+};
 
 /// The word that a line begins with.
 pub(crate) fn label(finding: &Finding) -> &'static str {
@@ -77,13 +80,6 @@ pub(crate) fn mend(remedy: Remedy, hash: Option<Hash>) -> Option<String> {
         Remedy::LookAtIt => "have a look at it: flatbao leaves it alone".into(),
         _ => return None,
     })
-}
-
-/// Enough of a hash to name the blob on the command line.
-pub(crate) fn short(hash: Hash) -> String {
-    let mut text = hash.to_string();
-    text.truncate(16);
-    text
 }
 
 /// What mends what was found, so that each remedy is told once.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use flatbao_core::text;
+use flatbao_core::{Hash, text};
 use serde_json::{Value, json};
 
 use crate::{
@@ -201,6 +201,13 @@ impl Tally {
             Some(first) => first,
         }
     }
+}
+
+/// Enough of a hash to name the blob on the command line.
+pub(crate) fn short(hash: Hash) -> String {
+    let mut text = hash.to_string();
+    text.truncate(16);
+    text
 }
 
 /// Ranges for programs: pairs of the first and the one behind the last.
