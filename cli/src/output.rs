@@ -216,6 +216,12 @@ pub(crate) fn exact_ranges(ranges: &[Range<u64>]) -> Value {
     pairs.collect()
 }
 
+/// So many things: 1 blob, 2 blobs.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{s}")
+}
+
 /// A size for people.
 pub(crate) fn size(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()

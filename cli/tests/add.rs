@@ -97,7 +97,7 @@ fn what_a_tag_names_survives_gc_and_the_rest_does_not() {
     scene.ok(["add", "src", "--tag", "src"]);
     let loose = scene.blob(b"loose");
     let ran = scene.ok(["gc"]);
-    assert_eq!(ran.out, "removed 1 blobs, 5 B freed; 3 are reachable\n");
+    assert_eq!(ran.out, "removed 1 blob, 5 B freed; reachable: 3\n");
     assert!(!scene.data(loose).exists());
     assert_eq!(scene.ok(["cat", "src/a"]).out, "a");
 }

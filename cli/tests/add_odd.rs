@@ -54,7 +54,7 @@ fn links_fifos_and_odd_names_are_skipped_and_told() {
         ],
     );
     assert_eq!(ran.err.lines().count(), 6, "{}", ran.err);
-    assert!(ran.out.contains("1 files, 1 B"), "{}", ran.out);
+    assert!(ran.out.contains("1 file, 1 B"), "{}", ran.out);
     let ran = scene.run(["add", "src", "--json"]);
     assert_eq!((ran.code, ran.err.as_str()), (3, ""));
     let kinds: Vec<_> = ran.json().iter().map(|l| l["error"].clone()).collect();
@@ -119,7 +119,7 @@ fn what_may_not_be_read_is_skipped_and_told() {
         return println!("skipped: the other user cannot run the command");
     };
     ran.fails(3, &["src/secret", "src/closed", "Permission denied"]);
-    assert!(ran.out.contains("1 files, 1 B"), "{}", ran.out);
+    assert!(ran.out.contains("1 file, 1 B"), "{}", ran.out);
     let ran = as_other(&["add", "src/secret", "src/closed"]).unwrap();
     ran.fails(1, &["src/secret", "src/closed"]);
     if is_root {

@@ -36,7 +36,7 @@ fn one_flipped_byte() {
         ran.out,
         format!(
             "damage   {hex}  data are wrong in the 16 KiB at offset 49152 (group 3)\n\
-             read 1 blobs, 144.8 KiB of data: damage: 1, problems: 0, notes: 0\n"
+             read 1 blob, 144.8 KiB of data: damage: 1, problems: 0, notes: 0\n"
         )
     );
     assert_eq!(
@@ -73,7 +73,7 @@ fn one_flipped_byte() {
         done.out,
         format!(
             "done     {hex}  make it a partial blob: 9 of 10 groups are good, 1 missing\n\
-             read 1 blobs: mended 1, left 0\n"
+             read 1 blob: mended 1, left 0\n"
         )
     );
     let listed = scene.ok(["ls", "--partial", "--json"]).json();
@@ -81,7 +81,7 @@ fn one_flipped_byte() {
     assert_eq!(listed[0]["verified"], content.len() - GROUP);
 
     let again = scene.ok(["repair"]);
-    assert_eq!(again.out, "read 1 blobs: mended 0, left 0\n");
+    assert_eq!(again.out, "read 1 blob: mended 0, left 0\n");
 
     scene.ok(["add", "big", "--tag", "big"]);
     assert_eq!(scene.ok(["cat", "big"]).bytes, content);
@@ -255,13 +255,13 @@ fn damaged_tags_come_back_from_a_copy() {
     assert_eq!(ran.code, 1);
     assert_eq!(fs::read(&file).unwrap(), bad);
     let ran = scene.run(["repair", "--tags-from", "copy", "--dry-run"]);
-    assert!(ran.out.contains("would restore 1 tags"), "{}", ran.out);
+    assert!(ran.out.contains("would restore 1 tag"), "{}", ran.out);
     assert_eq!(fs::read(&file).unwrap(), bad);
     let ran = scene.run(["repair", "--tags-from", "copy"]);
     assert_eq!(ran.code, 0);
     assert!(
         ran.out
-            .contains("restored 1 tags; the damaged file is kept as "),
+            .contains("restored 1 tag; the damaged file is kept as "),
         "{}",
         ran.out
     );

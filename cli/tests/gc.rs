@@ -18,7 +18,7 @@ fn a_dry_run_tells_and_removes_nothing() {
     loose.sort();
     let before = scene.tree(".flatbao");
     let ran = scene.ok(["gc", "--dry-run"]);
-    assert_eq!(ran.out, "would remove 2 blobs, 19.6 KiB; 1 are reachable\n");
+    assert_eq!(ran.out, "would remove 2 blobs, 19.6 KiB; reachable: 1\n");
     let ran = scene.ok(["gc", "-n", "-v"]);
     assert_eq!(ran.out.lines().count(), 3);
     assert!(ran.out.starts_with(&format!("would remove {}", loose[0])));
@@ -39,7 +39,7 @@ fn a_dry_run_tells_and_removes_nothing() {
     assert_eq!(scene.ok(["ls", "-q"]).out.lines().count(), 1);
     assert_eq!(
         scene.ok(["gc"]).out,
-        "removed 0 blobs, 0 B freed; 1 are reachable\n"
+        "removed 0 blobs, 0 B freed; reachable: 1\n"
     );
 }
 

@@ -47,7 +47,7 @@ fn without_tags_meta_nothing_is_tagged_or_collected() {
     // What would go if there were no tags is told, and only told.
     let ran = scene.run(["gc", "-n", "--assume-no-tags"]);
     assert_eq!((ran.code, file.exists()), (0, false));
-    assert!(ran.out.starts_with("would remove 1 blobs"), "{}", ran.out);
+    assert!(ran.out.starts_with("would remove 1 blob"), "{}", ran.out);
     // Confirmed without losing a blob.
     scene.run(["init", "--assume-no-tags"]).fails(0, &[]);
     assert_eq!(scene.ok(["tag", "ls"]).out, "");

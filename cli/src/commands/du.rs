@@ -13,7 +13,7 @@ use crate::{
     collection,
     commands::tag,
     error::{CliError, Exit, Result},
-    output::{Out, Tally, exact, printable, size},
+    output::{Out, Tally, count, exact, printable, size},
     reference::{self, Resolved},
     store::{self, Store},
 };
@@ -303,12 +303,5 @@ impl Summary<'_> {
             .collect();
         let blobs = count(self.usage.complete + self.usage.partial, "blob");
         format!("{blobs}: {}", kinds.join(", "))
-    }
-}
-
-fn count(number: u64, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ => format!("{number} {what}s"),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     collection,
     error::{CliError, Exit, Result},
     names::{self, Rules},
-    output::{Out, Tally, exact, printable, size},
+    output::{Out, Tally, count, exact, printable, size},
     platform,
     reference::{self, Resolved},
     store::{self, Store},
@@ -181,7 +181,7 @@ impl Exporting<'_> {
                     0 => String::new(),
                     some => format!(", {some} not exported"),
                 };
-                format!("{hash}  {path}  {done} files, {}{rest}", size(bytes))
+                format!("{hash}  {path}  {}, {}{rest}", count(done as u64, "file"), size(bytes))
             },
         )?;
         Ok(tally.exit())

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     args::{Gc, Global},
     error::{CliError, Exit, Result},
-    output::{Out, size},
+    output::{Out, count, size},
     store::{self, Store},
 };
 
@@ -166,18 +166,16 @@ impl Summary {
     }
 
     fn line(&self) -> String {
-        let Self {
-            removed, reachable, ..
-        } = self;
+        let (removed, reachable) = (count(self.removed as u64, "blob"), self.reachable);
         let bytes = size(self.bytes);
         let kept = match self.kept {
             0 => String::new(),
             some => format!("; {some} kept, -v tells why"),
         };
         if self.dry_run {
-            format!("would remove {removed} blobs, {bytes}; {reachable} are reachable")
+            format!("would remove {removed}, {bytes}; reachable: {reachable}")
         } else {
-            format!("removed {removed} blobs, {bytes} freed; {reachable} are reachable{kept}")
+            format!("removed {removed}, {bytes} freed; reachable: {reachable}{kept}")
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     collection,
     error::{CliError, Exit, Result},
     names::{self, Rules},
-    output::{Out, Tally, exact, printable, size},
+    output::{Out, Tally, count, exact, printable, size},
     reference::{self, Resolved},
     restore::{Restored, Target},
     store::{self, Store},
@@ -101,7 +101,7 @@ fn collection(
                 0 => String::new(),
                 some => format!(", {some} not restored"),
             };
-            format!("{hash}  {path}  {files} files, {}{rest}", size(bytes))
+            format!("{hash}  {path}  {}, {}{rest}", count(files, "file"), size(bytes))
         },
     )?;
     Ok(tally.exit())

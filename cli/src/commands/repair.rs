@@ -16,7 +16,7 @@ use crate::{
     commands::{tag, verify},
     error::{CliError, Exit, Result},
     findings,
-    output::{Out, exact_ranges, printable},
+    output::{Out, count, exact_ranges, printable},
     platform,
     store::{self, Store},
 };
@@ -185,7 +185,10 @@ fn line(repaired: &Repaired, dry_run: bool) -> String {
         0 => String::new(),
         some => format!(", {some} failed"),
     };
-    format!("read {blobs} blobs: {verb} {mended}{failures}, left {left}")
+    format!(
+        "read {}: {verb} {mended}{failures}, left {left}",
+        count(*blobs, "blob")
+    )
 }
 
 fn read_copy(path: &Path) -> Result<TagMap> {
@@ -203,7 +206,7 @@ fn restore(store: &Store, tags: TagMap, dry_run: bool, out: &Out) -> Result<Exit
     for (name, value) in &tags {
         told(name, out, || value.hash.to_string())?;
     }
-    let count = tags.len();
+    let found = tags.len() as u64;
     let kept = if dry_run {
         None
     } else {
@@ -214,13 +217,13 @@ fn restore(store: &Store, tags: TagMap, dry_run: bool, out: &Out) -> Result<Exit
     let kept = kept.map(|name| name.to_string());
     out.result(
         || {
-            json!({"action": "restore_tags", "outcome": outcome, "tags": count, "kept": kept.as_deref()})
+            json!({"action": "restore_tags", "outcome": outcome, "tags": found, "kept": kept.as_deref()})
         },
         || {
             let beside = kept.as_ref().map_or(String::new(), |name| {
                 format!("; the damaged file is kept as {name}")
             });
-            format!("{verb} {count} tags{beside}")
+            format!("{verb} {}{beside}", count(found, "tag"))
         },
     )?;
     Ok(Exit::Done)

@@ -13,7 +13,7 @@ use crate::{
     collection,
     error::{CliError, Exit, Result},
     findings::{self, Remedies},
-    output::{Out, printable, size},
+    output::{Out, count, printable, size},
     platform, reference,
     store::{self, Store},
 };
@@ -170,7 +170,11 @@ fn line(verified: &Verified, depth: Depth) -> String {
         (0, 0, notes) => format!("nothing is wrong; notes: {notes}"),
         _ => format!("damage: {damage}, problems: {problems}, notes: {notes}"),
     };
-    format!("{how} {blobs} blobs, {} of data: {found}", size(bytes))
+    format!(
+        "{how} {}, {} of data: {found}",
+        count(blobs, "blob"),
+        size(bytes)
+    )
 }
 
 fn read_cursor(path: &Path) -> Result<Option<Position>> {

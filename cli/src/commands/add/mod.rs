@@ -16,7 +16,7 @@ use crate::{
     args::{Add, Global},
     commands::tag,
     error::{CliError, Exit, Result},
-    output::{Out, Tally, exact, printable, size},
+    output::{Out, Tally, count, exact, printable, size},
     platform,
     store::{self, Store},
 };
@@ -208,7 +208,9 @@ impl Added {
     }
 
     fn line(&self, path: &Path, tag: Option<&Tag>, was: &str) -> String {
-        let files = self.files.map(|files| format!("{files} files, "));
+        let files = self
+            .files
+            .map(|files| format!("{}, ", count(files as u64, "file")));
         let tag = tag.map(|tag| format!(", tag {tag}{was}"));
         format!(
             "{}  {}  {}{} ({} new, {} already there){}",
