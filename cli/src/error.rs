@@ -51,7 +51,7 @@ pub(crate) enum CliError {
     NotInCollection { hash: Hash, path: String },
     #[error("{path} is a directory in the collection {hash}")]
     DirectoryInCollection { hash: Hash, path: String },
-    #[error("nothing was restored: the collection has the name {name}, which {why}")]
+    #[error("nothing was written: the collection has the name {name}, which {why}")]
     UnsafeName {
         name: String,
         why: String,

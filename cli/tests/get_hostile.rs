@@ -48,14 +48,14 @@ fn unsafe_names_restore_nothing() {
         scene.collection("evil", &[("0-first", b"harmless"), (name, b"evil")]);
         let before = scene.tree(".");
         let ran = scene.run(["get", "evil", "out"]);
-        ran.fails(1, &["nothing was restored"]);
+        ran.fails(1, &["nothing was written"]);
         let told = scene.run(["get", "evil", "out", "--json"]).object();
         assert_eq!(told["error"], "unsafe_name", "{name:?}");
         // What leads out stays refused, whatever is asked for.
         let leads_out = index < 11;
         if leads_out {
             let native = scene.run(["get", "evil", "out", "--native-names", "--force"]);
-            native.fails(1, &["nothing was restored"]);
+            native.fails(1, &["nothing was written"]);
             assert!(!native.err.contains("--native-names"));
         } else {
             ran.fails(1, &["--native-names"]);
@@ -84,7 +84,7 @@ fn names_that_clash_restore_nothing() {
         assert_eq!(scene.tree("."), before, "{names:?}");
         let native = scene.run(["get", "evil", "out", "--native-names"]);
         if clash_everywhere {
-            native.fails(1, &["nothing was restored"]);
+            native.fails(1, &["nothing was written"]);
         } else if cfg!(target_os = "linux") {
             native.fails(0, &[]);
             assert_eq!(fs::read(scene.path("out").join(names[0])).unwrap(), b"one");
