@@ -194,9 +194,9 @@ impl Index {
         .filter(move |name| Entry::of(name).is_some_and(|flag| entry.has(flag)))
     }
 
-    /// The files of a blob's partial entries.
-    pub(crate) fn partial_names(&self, hash: Hash) -> impl Iterator<Item = FileName> {
-        let partials = self.partials(hash).iter().flat_map(move |files| {
+    /// All files of a blob, in the order in which they are removed.
+    pub(crate) fn names(&self, hash: Hash) -> Vec<FileName> {
+        let partials = self.partials(hash).iter().flat_map(|files| {
             [
                 files
                     .data
@@ -206,13 +206,8 @@ impl Index {
                     .then_some(FileName::PartialOutboard(hash, files.uuid)),
             ]
         });
-        partials.flatten()
-    }
-
-    /// All files of a blob, in the order in which they are removed.
-    pub(crate) fn names(&self, hash: Hash) -> Vec<FileName> {
         self.complete_names(hash)
-            .chain(self.partial_names(hash))
+            .chain(partials.flatten())
             .collect()
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Leaf {
     pub(crate) group: u64,
     value: Cv,
     /// Whether it is the whole blob.
-    is_root: bool,
+    pub(crate) is_root: bool,
 }
 
 impl Leaf {
@@ -173,4 +173,265 @@ fn ranges_of(set: &RangeSet2<u64>) -> Vec<Range<u64>> {
         RangeSetRange::RangeFrom(_) => None,
     };
     set.iter().filter_map(bounded).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tree::{GROUP, GROUP_LEN, TreeHasher, group_range, left_of, merge, outboard_len};
+
+    fn bytes(size: usize) -> Vec<u8> {
+        (0..size)
+            .map(|i| u8::try_from((i / 253 + i * 5) % 256).unwrap())
+            .collect()
+    }
+
+    /// Hash and outboard.
+    fn outboard_of(data: &[u8]) -> (Hash, Vec<u8>) {
+        let mut hasher = TreeHasher::new();
+        hasher.update(data, |_, _| Ok::<(), ()>(())).unwrap();
+        let hashed = hasher.finish();
+        let mut file = hashed.size.to_le_bytes().to_vec();
+        if hashed.size > GROUP {
+            merge(&hashed.last_page, true, &mut file);
+        }
+        (hashed.hash, file)
+    }
+
+    /// What a walk comes by: pairs by offset, known groups, unknown ones.
+    #[derive(Debug, Default, PartialEq)]
+    struct Seen {
+        pairs: Vec<u64>,
+        known: BTreeSet<u64>,
+        unknown: BTreeSet<u64>,
+    }
+
+    fn seen(file: Option<&[u8]>, size: u64, hash: Hash, within: Range<u64>) -> Seen {
+        let mut seen = Seen::default();
+        let mut last = 0;
+        let file = file.as_ref();
+        let _ = Walk::new(file, size).within(within).run(hash, &mut |step| {
+            match step {
+                Step::Pair(offset, pair) => {
+                    let at = usize::try_from(offset).unwrap();
+                    assert_eq!(file.unwrap()[at..at + PAIR_LEN], pair);
+                    seen.pairs.push(offset);
+                }
+                Step::Known(leaf) => {
+                    assert!(leaf.group >= last, "groups come in order");
+                    last = leaf.group;
+                    seen.known.insert(leaf.group);
+                }
+                Step::Unknown(range) => {
+                    assert!(range.start >= last && !range.is_empty());
+                    last = range.end - 1;
+                    seen.unknown.extend(range);
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        seen
+    }
+
+    /// The plain recursive definition, kept as an oracle: a pair is good when it is the right one.
+    fn naive(
+        file: &[u8],
+        right: &[u8],
+        tree: (u64, u64, u64),
+        within: &Range<u64>,
+        seen: &mut Seen,
+    ) {
+        let (start, groups, offset) = tree;
+        let asked: Vec<u64> = (start..start + groups)
+            .filter(|g| within.contains(g))
+            .collect();
+        if asked.is_empty() {
+            return;
+        }
+        if groups == 1 {
+            seen.known.extend(asked);
+            return;
+        }
+        let at = usize::try_from(offset).unwrap();
+        if file.get(at..at + PAIR_LEN) != Some(&right[at..at + PAIR_LEN]) {
+            seen.unknown.extend(asked);
+            return;
+        }
+        seen.pairs.push(offset);
+        let left = left_of(groups);
+        naive(file, right, (start, left, offset + 64), within, seen);
+        let right_half = (start + left, groups - left, offset + 64 * left);
+        naive(file, right, right_half, within, seen);
+    }
+
+    #[test]
+    fn leaves_prove_their_bytes_and_no_others() {
+        for size in [0, 1, GROUP_LEN, GROUP_LEN + 1, 5 * GROUP_LEN + 7] {
+            let data = bytes(size);
+            let (hash, file) = outboard_of(&data);
+            let size = data.len() as u64;
+            let mut count = 0;
+            let _ = Walk::new(Some(&&file[..]), size).run(hash, &mut |step| {
+                if let Step::Known(leaf) = step {
+                    count += 1;
+                    let range = group_range(leaf.group, size);
+                    let range =
+                        usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+                    let mut bytes = data[range].to_vec();
+                    assert!(leaf.proves(&bytes));
+                    if bytes.len() < GROUP_LEN {
+                        bytes.push(0);
+                        assert!(!leaf.proves(&bytes));
+                        bytes.pop();
+                    }
+                    if let Some(first) = bytes.first_mut() {
+                        *first ^= 1;
+                        assert!(!leaf.proves(&bytes));
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+            assert_eq!(count, groups(size));
+        }
+    }
+
+    /// However large a size is claimed, the walk is as long as what is there.
+    #[test]
+    fn absurd_sizes_end_at_once() {
+        let (hash, file) = outboard_of(&bytes(3 * GROUP_LEN));
+        for size in [1 << 40, 1 << 60, u64::MAX - 1, u64::MAX] {
+            for file in [None, Some(&[][..]), Some(&[0; 4096][..]), Some(&file[..])] {
+                let mut steps = 0;
+                let mut covered = 0;
+                let _ = Walk::new(file.as_ref(), size).run(hash, &mut |step| {
+                    steps += 1;
+                    match step {
+                        Step::Unknown(range) => covered += range.end - range.start,
+                        Step::Known(_) => covered += 1,
+                        Step::Pair(..) => {}
+                    }
+                    ControlFlow::Continue(())
+                });
+                assert!(steps < 10, "{size}: {steps}");
+                assert_eq!(covered, groups(size), "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_stops_where_it_is_told() {
+        let (hash, file) = outboard_of(&bytes(9 * GROUP_LEN));
+        for stop in 0..17 {
+            let mut steps = 0;
+            let flow = Walk::new(Some(&&file[..]), 9 * GROUP).run(hash, &mut |_| {
+                steps += 1;
+                match steps > stop {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            });
+            assert_eq!((flow.is_break(), steps), (true, stop + 1));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        struct Broken;
+        impl ReadAt for Broken {
+            fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            fn size(&self) -> io::Result<u64> {
+                Ok(1000)
+            }
+        }
+        let mut walk = Walk::new(Some(&Broken), 9 * GROUP);
+        let mut unknown = 0..0;
+        let _ = walk.run(Hash::EMPTY, &mut |step| {
+            if let Step::Unknown(range) = step {
+                unknown = range;
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!(unknown, 0..9);
+        let kind = walk.failed.map(|error| error.kind());
+        assert_eq!(kind, Some(io::ErrorKind::ConnectionReset));
+    }
+
+    fn ranges() -> impl Strategy<Value = Vec<Range<u64>>> {
+        proptest::collection::vec((0..4_u64, 1..6_u64), 0..8).prop_map(|steps| {
+            let mut ranges = Vec::new();
+            let mut at = 0;
+            for (gap, len) in steps {
+                append(&mut ranges, at + gap..at + gap + len);
+                at += gap + len;
+            }
+            ranges
+        })
+    }
+
+    fn set(ranges: &[Range<u64>]) -> BTreeSet<u64> {
+        ranges.iter().cloned().flatten().collect()
+    }
+
+    /// In order, none empty, and something missing between any two.
+    fn is_tidy(ranges: &[Range<u64>]) -> bool {
+        ranges.iter().all(|range| !range.is_empty())
+            && ranges.windows(2).all(|pair| pair[0].end < pair[1].start)
+    }
+
+    proptest! {
+        #[test]
+        fn sets_of_groups_are_sets(a in ranges(), b in ranges()) {
+            prop_assert!(is_tidy(&a));
+            let (either, both) = (union(&a, &b), intersection(&a, &b));
+            prop_assert!(is_tidy(&either) && is_tidy(&both));
+            prop_assert_eq!(set(&either), &set(&a) | &set(&b));
+            prop_assert_eq!(set(&both), &set(&a) & &set(&b));
+            let mut one_by_one = Vec::new();
+            for group in set(&a) {
+                append(&mut one_by_one, group..group);
+                append(&mut one_by_one, group..group + 1);
+            }
+            prop_assert_eq!(one_by_one, a);
+        }
+
+        /// Every damage to an outboard, holes and cuts among it, costs what is below it.
+        #[test]
+        fn a_walk_sees_what_the_definition_says(
+            size in 0..600_000_usize,
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), 1..255_u8), 0..4),
+            hole in proptest::option::of(any::<prop::sample::Index>()),
+            cut in proptest::option::of(any::<prop::sample::Index>()),
+            within in (0..40_u64, 0..40_u64),
+        ) {
+            let data = bytes(size);
+            let (hash, right) = outboard_of(&data);
+            let size = size as u64;
+            prop_assert!(size <= GROUP || right.len() as u64 == outboard_len(size));
+            let mut file = right.clone();
+            for (at, bits) in damage {
+                let at = at.index(file.len());
+                file[at] ^= bits;
+            }
+            if let Some(at) = hole {
+                let at = at.index(file.len());
+                let end = file.len().min(at + 4096);
+                file[at..end].fill(0);
+            }
+            if let Some(len) = cut {
+                file.truncate(len.index(file.len()));
+            }
+            let within = within.0..within.1;
+            let mut expected = Seen::default();
+            naive(&file, &right, (0, groups(size), 8), &within, &mut expected);
+            prop_assert_eq!(seen(Some(&file), size, hash, within.clone()), expected);
+            let none = seen(None, size, hash, within);
+            prop_assert!(size <= GROUP || none.known.is_empty());
+        }
+    }
 }

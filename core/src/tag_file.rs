@@ -118,7 +118,9 @@ pub(crate) fn salvage(
         Ok((count, rest)) => (count, file.len() - rest.len()),
         Err(_) => (0, 0),
     };
-    let mut at = floor;
+    // Where the first record may begin, if it is the count that is damaged.
+    let mut starts = vec![floor, 1, 2];
+    let mut at = 1;
     while let Some(bytes) = file
         .get(at..)
         .and_then(|rest| rest.first_chunk::<HASH_LEN>())
@@ -130,22 +132,38 @@ pub(crate) fn salvage(
         }
         let after = at + HASH_LEN;
         let format = match file.get(after) {
-            Some(0) => BlobFormat::Raw,
             Some(1) => BlobFormat::HashSeq,
+            // It may have been the damage that made it raw, and what a sequence lists must live.
             _ => format(&hash),
         };
         let value = HashAndFormat { hash, format };
-        let tag = name_before(file, floor, at)
+        let tag = starts
+            .iter()
+            .find_map(|start| name_in_line(file, *start, at))
+            .or_else(|| name_before(file, floor, at))
             .filter(|tag| !tags.contains_key(tag))
             .unwrap_or_else(|| Tag::made_up(value));
         tags.insert(tag, value);
         at = after + 1;
         floor = at;
+        starts = vec![floor];
     }
     // A count that is damaged itself may be anything; no more records than there are bytes for.
     let most = file.len() / (HASH_LEN + 2);
     let lost = count.min(most as u64).saturating_sub(tags.len() as u64);
     (tags, lost)
+}
+
+/// The name that ends where a hash begins, when records follow one another up to there.
+fn name_in_line(file: &[u8], mut start: usize, end: usize) -> Option<Tag> {
+    while start < end {
+        let (name, rest) = postcard::take_from_bytes::<&[u8]>(&file[start..end]).ok()?;
+        if rest.is_empty() {
+            return Tag::new(name).ok();
+        }
+        start = end - rest.len() + HASH_LEN + 1;
+    }
+    None
 }
 
 /// The name that begins at or after `floor`, with its length, and ends where a hash begins.
@@ -244,6 +262,85 @@ mod tests {
         );
     }
 
+    fn value(n: u8, format: BlobFormat) -> HashAndFormat {
+        let hash = Hash::of(&[n, 1]);
+        HashAndFormat { hash, format }
+    }
+
+    /// Everything named by `value` is there, and `seq` are those that list something.
+    fn salvaged(file: &[u8], seq: &[u8]) -> (TagMap, u64) {
+        let lists = |hash: &Hash| seq.iter().any(|n| Hash::of(&[*n, 1]) == *hash);
+        salvage(
+            file,
+            |hash| (0..=255).any(|n| Hash::of(&[n, 1]) == *hash),
+            |hash| match lists(hash) {
+                true => BlobFormat::HashSeq,
+                false => BlobFormat::Raw,
+            },
+        )
+    }
+
+    #[test]
+    fn undamaged_records_are_salvaged_as_they_are() {
+        for count in [0, 1, 2, 127, 128, 200] {
+            let tags: TagMap = (0..count)
+                .map(|n| {
+                    let name = vec![b'x'; 1 + usize::from(n)];
+                    (Tag::new(name).unwrap(), value(n, BlobFormat::Raw))
+                })
+                .collect();
+            let file = TagFile::encode(&tags).unwrap();
+            assert!(salvaged(&file, &[]) == (tags.clone(), 0), "{count}");
+            // The count itself is damaged: records are found without it.
+            for bit in 0..8 {
+                let mut damaged = file.clone();
+                damaged[0] ^= 1 << bit;
+                assert!(salvaged(&damaged, &[]).0 == tags, "{count} {bit}");
+            }
+        }
+    }
+
+    /// A format that says "raw" may be damaged as well as one that says nothing: what lists blobs keeps them.
+    #[test]
+    fn a_sequence_is_never_salvaged_as_raw() {
+        let tags: TagMap = [(Tag::new(*b"a").unwrap(), value(1, BlobFormat::HashSeq))].into();
+        let file = TagFile::encode(&tags).unwrap();
+        for format in 0..=255 {
+            let mut damaged = file.clone();
+            damaged[3 + HASH_LEN] = format;
+            assert_eq!(salvaged(&damaged, &[1]).0, tags, "{format}");
+        }
+    }
+
+    #[test]
+    fn what_was_lost_is_counted_and_what_has_no_name_gets_one() {
+        let tags: TagMap = (0..4)
+            .map(|n| (Tag::new(vec![b'a' + n]).unwrap(), value(n, BlobFormat::Raw)))
+            .collect();
+        let file = TagFile::encode(&tags).unwrap();
+        // The hash of the last one, and the length of the name of the third.
+        let mut damaged = file.clone();
+        damaged[1 + 105 + 2 + 5] ^= 1;
+        damaged[1 + 70] = 77;
+        let (found, lost) = salvaged(&damaged, &[]);
+        assert_eq!(lost, 1);
+        let third = value(2, BlobFormat::Raw);
+        let expected: BTreeMap<Tag, HashAndFormat> = [
+            (Tag::new(*b"a").unwrap(), value(0, BlobFormat::Raw)),
+            (Tag::made_up(third), third),
+            (Tag::new(*b"b").unwrap(), value(1, BlobFormat::Raw)),
+        ]
+        .into();
+        assert_eq!(found, expected);
+        // An absurd count is none.
+        let mut absurd = vec![0xff; 9];
+        absurd.push(1);
+        absurd.extend(&file[1..]);
+        let (found, lost) = salvaged(&absurd, &[]);
+        assert_eq!(found.len(), 4);
+        assert!(lost < 8);
+    }
+
     proptest! {
         #[test]
         fn tags_read_back(tags in tag_map()) {
@@ -272,6 +369,8 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
             let _ = TagFile::decode(&bytes);
+            let _ = salvage(&bytes, |_| true, |_| BlobFormat::Raw);
+            let _ = salvage(&bytes, |hash| hash.as_bytes()[0] % 7 == 0, |_| BlobFormat::HashSeq);
         }
     }
 }

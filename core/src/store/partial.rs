@@ -104,7 +104,9 @@ impl<B: Backend> Store<B> {
                     recovery.completed.push(hash);
                     break;
                 }
-                recovery.unpaired.push(data);
+                if !files.outboard {
+                    recovery.unpaired.push(data);
+                }
             }
             if !completed {
                 recovery.orphan_outboards.push(hash);

@@ -113,42 +113,20 @@ impl<'a, B: Backend> Publication<'a, B> {
             let entry = published.entry(*hash).or_default();
             *entry = entry.with(*flag);
         }
-        let mut spent = Vec::new();
         {
             let mut state = inner.kernel.state();
             for (hash, new) in published {
                 let entry = state.index.get(hash).published(new);
                 state.index.set(hash, entry);
-                if new.has(Entry::DATA) {
-                    spent.extend(state.index.partial_names(hash));
-                }
             }
         }
         inner.checked(outcome)?;
-        inner.drop_spent(&spent)?;
         // What another thread's failed sync may have taken along is not acknowledged.
         inner.kernel.check_writable()
     }
 }
 
 impl<B: Backend> Inner<B> {
-    /// Removes partial entries of blobs that are now there as a whole, proved and durable: every good byte of
-    /// them is in those data. One that cannot be removed stays, and does no harm.
-    fn drop_spent(&self, names: &[FileName]) -> Result<()> {
-        if names.is_empty() || !self.may_delete {
-            return Ok(());
-        }
-        match self.checked(self.backend.remove(names)) {
-            Ok(()) => {
-                let mut state = self.kernel.state();
-                names.iter().for_each(|name| state.index.remove(name));
-                Ok(())
-            }
-            Err(error) if error.poisons() => Err(error),
-            Err(_) => Ok(()),
-        }
-    }
-
     fn stage_paths(&self, hash: Hash, paths: &PathSet) -> Result<Stage<'_, B>> {
         let name = FileName::Paths(hash);
         let bytes = paths.encode().map_err(|source| Error::Paths {

@@ -28,6 +28,7 @@ use flatbao_core::{
 
 use crate::backend_suite::BackendHarness;
 
+mod care;
 mod collect;
 mod delete;
 mod export;
@@ -37,6 +38,7 @@ mod open;
 mod read;
 mod tags;
 
+pub use care::*;
 pub use collect::*;
 pub use delete::*;
 pub use export::*;
@@ -172,6 +174,16 @@ macro_rules! store_conformance {
                 a_read_only_opening_works_beside_a_writer
                 a_read_only_opening_refuses_to_write
                 an_opening_without_lock_removes_no_leftovers
+                a_whole_store_is_found_whole
+                looking_changes_nothing
+                damaged_data_keep_their_good_groups
+                two_homes_are_put_together
+                outboards_are_made_again
+                the_last_path_stays
+                an_interrupted_demotion_is_finished
+                what_tags_name_is_looked_for
+                damaged_tags_are_salvaged
+                missing_tags_are_restored
             );
         }
     };
@@ -492,6 +504,7 @@ mod tests {
     fn every_promise_is_in_the_macro() {
         let list = include_str!("mod.rs");
         let sources = [
+            include_str!("care.rs"),
             include_str!("collect.rs"),
             include_str!("delete.rs"),
             include_str!("export.rs"),

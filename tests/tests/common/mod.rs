@@ -11,6 +11,7 @@
     clippy::cast_possible_truncation
 )]
 
+pub mod care;
 pub mod tap;
 
 use std::{

@@ -1,9 +1,13 @@
 //! One blob under the lamp: every home against its outboard, read from the disk, nothing changed.
 
-use std::ops::{ControlFlow, Range};
+use std::{
+    io,
+    ops::{ControlFlow, Range},
+};
 
 use crate::{
-    Backend, BackendError, Error, FileName, Hash, PathsError, ReadAt, Result,
+    Backend, BackendError, Error, FileName, Hash, PathsError, ReadAt, Result, Stamp,
+    homes::Home,
     index::Entry,
     io::read_full_at,
     progress::Watch,
@@ -43,6 +47,12 @@ pub(super) struct Exam<O> {
     pub(super) paths: Option<Error>,
     /// The group before which it was stopped.
     pub(super) stopped: Option<u64>,
+    /// What the list of external paths was like when it was read.
+    pub(super) listed: Option<Stamp>,
+    /// Whether the last group verifies with that size.
+    is_size_proved: bool,
+    /// Whether the last group was among those that were looked at and could be proved.
+    is_proved: bool,
     depth: Depth,
 }
 
@@ -82,22 +92,31 @@ impl<B: Backend> Inner<B> {
         watch: &mut Watch<'_>,
     ) -> Exam<B::Object> {
         let entry = self.kernel.state().index.get(hash);
+        let listed = self.stamp_of_paths(hash);
         let (homes, paths) = self.open_homes(hash, entry);
         let mut exam = self.begin(hash, homes, depth);
-        exam.paths = paths;
-        let unproved = exam.compare(from, pulse);
-        if let Outboard::Found {
-            unproved: found, ..
-        } = &mut exam.outboard
-        {
-            found.clone_from(&unproved);
-        }
+        (exam.paths, exam.listed) = (paths, listed);
+        let size = exam.size;
+        let mut unproved = exam.compare(from, pulse);
+        let last = groups(exam.size) - 1;
+        // That all of it is one group is known of every blob that is claimed to have no more.
+        let is_known = match unproved.last() {
+            _ if last == 0 => exam.is_size_proved,
+            Some(range) => range.end <= last,
+            None => true,
+        };
+        exam.is_proved = from <= last && (depth == Depth::Deep || is_known);
         if exam.stopped.is_none() {
-            if depth == Depth::Deep && !unproved.is_empty() {
+            // Under a size that is not the blob's even its own bytes look wrong.
+            if depth == Depth::Deep && !(exam.is_size_proved && unproved.is_empty()) {
                 self.judge_by_hash(&mut exam, &unproved, from, watch);
             }
-            exam.judge_by_length();
+            exam.judge_by_length(from);
         }
+        if exam.size != size {
+            unproved = exam.compare_again(from);
+        }
+        exam.settle(unproved);
         exam
     }
 
@@ -123,10 +142,19 @@ impl<B: Backend> Inner<B> {
             homes,
             paths: None,
             stopped: None,
+            listed: None,
+            is_size_proved: false,
+            is_proved: false,
             depth,
         };
-        exam.size = exam.likely_size();
+        (exam.size, exam.is_size_proved) = exam.likely_size();
         exam
+    }
+
+    /// Tells whether a list of external paths has been written meanwhile.
+    pub(super) fn stamp_of_paths(&self, hash: Hash) -> Option<Stamp> {
+        let file = self.backend.open(&FileName::Paths(hash)).ok()??;
+        self.backend.stamp(&file).ok()
     }
 
     fn open_outboard(&self, hash: Hash) -> Result<Outboard<B::Object>> {
@@ -223,6 +251,7 @@ impl<B: Backend> Inner<B> {
                 Ok((hashed, _)) if hashed.hash == exam.hash => {
                     exam.size = hashed.size;
                     home.wrong.clear();
+                    home.is_hashed = true;
                 }
                 Err(Error::Cancelled) => {
                     exam.stopped = Some(from);
@@ -232,37 +261,49 @@ impl<B: Backend> Inner<B> {
                     home.unread = union(&home.unread, unproved);
                     home.why.get_or_insert(why);
                 }
-                _ => home.wrong = union(&home.wrong, unproved),
+                Ok(_) => home.wrong = union(&home.wrong, unproved),
+                // Not hashed to its end, which says nothing of its bytes.
+                Err(error) => {
+                    home.unread = union(&home.unread, unproved);
+                    home.why.get_or_insert(io::Error::other(error));
+                }
             }
         }
     }
 }
 
 impl<O: ReadAt> Exam<O> {
-    /// The size under which the last group verifies; otherwise the one under which most does.
-    fn likely_size(&self) -> u64 {
+    /// The size under which the last group verifies, and `true`; otherwise the one under which most does.
+    fn likely_size(&self) -> (u64, bool) {
         let mut claims: Vec<u64> = Vec::new();
+        let mut guess = None;
         claims.extend(self.open().map(|home| home.len));
         if let Outboard::Found { claim, len, .. } = &self.outboard {
             claims.splice(0..0, *claim);
             // As many groups as it has pairs for; where pairs stand depends on no more than that.
             let pairs = len.saturating_sub(PREFIX) / PAIR;
-            claims.extend((pairs + 1).checked_mul(GROUP).filter(|_| pairs > 0));
+            guess = (pairs + 1).checked_mul(GROUP).filter(|_| pairs > 0);
+            claims.extend(guess);
         }
-        let mut likeliest = ((0, 0), claims.first().copied().unwrap_or_default());
+        // Where an outboard proves nothing, what it claims says nothing either.
+        let first = self.open().next().map(|home| home.len);
+        let unproved = first.or(claims.first().copied()).unwrap_or_default();
+        let mut likeliest = ((0, 0), unproved);
         for (index, claim) in claims.iter().enumerate() {
             if claims[..index].contains(claim) {
                 continue;
             }
             if self.last_group_verifies(*claim) {
-                return *claim;
+                return (*claim, true);
             }
-            let found = self.score(*claim);
+            let (right, known) = self.score(*claim);
+            // A tree goes on above the groups as below them: of a guess, values alone say nothing.
+            let found = (right, if guess == Some(*claim) { 0 } else { known });
             if found > likeliest.0 {
                 likeliest = (found, *claim);
             }
         }
-        likeliest.1
+        (likeliest.1, false)
     }
 
     fn last_group_verifies(&self, size: u64) -> bool {
@@ -289,7 +330,9 @@ impl<O: ReadAt> Exam<O> {
         let mut buf = vec![0; GROUP_LEN];
         let first = self.open().next();
         let _ = Walk::new(self.outboard.file(), size).run(self.hash, &mut |step| {
-            if let Step::Known(leaf) = step {
+            if let Step::Known(leaf) = step
+                && !leaf.is_root
+            {
                 known += 1;
                 let bytes = first.map(|home| home.read(leaf.group, size, &mut buf));
                 if let Some(Ok(Some(bytes))) = bytes
@@ -315,7 +358,7 @@ impl<O: ReadAt> Exam<O> {
             .filter_map(HomeExam::open_mut)
             .collect();
         let outboard = self.outboard.file();
-        let (depth, stopped) = (self.depth, &mut self.stopped);
+        let (depth, is_size_proved, stopped) = (self.depth, self.is_size_proved, &mut self.stopped);
         let mut walk = Walk::new(outboard, size).within(from..last + 1);
         let _ = walk.run(self.hash, &mut |step| {
             let leaf = match step {
@@ -331,10 +374,16 @@ impl<O: ReadAt> Exam<O> {
             }
             let mut bytes = 0;
             for home in &mut homes {
+                if depth == Depth::Quick && !is_size_proved && leaf.is_root && home.len > GROUP {
+                    // Of a home with several groups the first one says nothing.
+                    continue;
+                }
                 bytes += home.compare(&leaf, size, &mut buf);
             }
             let flow = pulse(bytes);
-            if flow.is_break() && leaf.group < last {
+            // What is not proved is judged in one piece, at the end.
+            let may_stop = leaf.group < last && is_size_proved && unproved.is_empty();
+            if flow.is_break() && may_stop {
                 *stopped = Some(leaf.group + 1);
                 return flow;
             }
@@ -348,13 +397,54 @@ impl<O: ReadAt> Exam<O> {
     }
 
     /// A home that is too short lacks groups, also those that were not looked at.
-    fn judge_by_length(&mut self) {
+    fn judge_by_length(&mut self, from: u64) {
+        if !self.is_proved {
+            // Nothing tells how long it should be.
+            return;
+        }
         let size = self.size;
         for home in self.homes.iter_mut().filter_map(HomeExam::open_mut) {
-            if home.len < size {
-                let missing = home.len / GROUP..groups(size);
+            let missing = from.max(home.len / GROUP)..groups(size);
+            if home.len < size && !missing.is_empty() {
                 home.wrong = union(&home.wrong, &[missing]);
             }
+        }
+    }
+
+    /// Compares once more, under the size that a home has proved by its hash. What the outboard does not
+    /// prove, the hash has told of each home.
+    fn compare_again(&mut self, from: u64) -> Vec<Range<u64>> {
+        for home in self.homes.iter_mut().filter_map(HomeExam::open_mut) {
+            home.wrong.clear();
+            home.unread.clear();
+        }
+        let unproved = self.compare(from, &mut |_| ControlFlow::Continue(()));
+        for home in self.homes.iter_mut().filter_map(HomeExam::open_mut) {
+            if home.is_hashed {
+                home.wrong.clear();
+            } else if home.why.is_some() {
+                home.unread = union(&home.unread, &unproved);
+            } else {
+                home.wrong = union(&home.wrong, &unproved);
+            }
+        }
+        unproved
+    }
+
+    /// Notes what the outboard does not prove, and forgets groups of a larger size, which was taken for the
+    /// blob's at first.
+    fn settle(&mut self, unproved: Vec<Range<u64>>) {
+        let whole = 0..groups(self.size);
+        let all = std::slice::from_ref(&whole);
+        if let Outboard::Found {
+            unproved: found, ..
+        } = &mut self.outboard
+        {
+            *found = unproved;
+        }
+        for home in self.homes.iter_mut().filter_map(HomeExam::open_mut) {
+            home.wrong = intersection(&home.wrong, all);
+            home.unread = intersection(&home.unread, all);
         }
     }
 
@@ -368,9 +458,28 @@ impl<O: ReadAt> Exam<O> {
         self.homes.iter().find(is_owned)
     }
 
+    /// Whether there are partial data.
+    pub(super) fn has_partial(&self) -> bool {
+        self.homes.iter().any(|home| !home.is_home())
+    }
+
     /// The first home that is whole, after a deep look.
     pub(super) fn whole(&self) -> Option<&HomeExam<O>> {
         self.homes.iter().find(|home| home.is_whole(self.size))
+    }
+
+    /// The size, if the last group proves it.
+    pub(super) fn proved_size(&self) -> Option<u64> {
+        let is_proved = self.is_proved && self.stopped.is_none() && self.whole().is_some();
+        is_proved.then_some(self.size)
+    }
+
+    /// The first home that has a group right, after a deep look.
+    pub(super) fn home_of(&self, group: u64) -> Option<&Home<O>> {
+        let lacks = |ranges: &[Range<u64>]| ranges.iter().any(|range| range.contains(&group));
+        let mut homes = self.open();
+        let home = homes.find(|home| !lacks(&home.wrong) && !lacks(&home.unread))?;
+        Some(&home.home)
     }
 
     /// The groups that no home has right.
@@ -415,7 +524,9 @@ impl<O: ReadAt> Exam<O> {
                 found.push(Finding::Unreadable { hash, file, why });
             }
             Outboard::Found { .. } if self.size <= GROUP => {
-                found.push(Finding::NeedlessOutboard { hash });
+                if self.is_proved {
+                    found.push(Finding::NeedlessOutboard { hash });
+                }
             }
             Outboard::Found { unproved, .. } if self.needs_outboard() => {
                 let groups = unproved.clone();
@@ -437,7 +548,8 @@ impl<O: ReadAt> Exam<O> {
         // A quick look at the other homes says nothing of what they have.
         let lost = (self.depth == Depth::Deep).then(|| self.lost());
         for home in &self.homes {
-            found.extend(home.findings(hash, self.size, lost.as_deref()));
+            let size = if self.is_proved { self.size } else { u64::MAX };
+            found.extend(home.findings(hash, size, lost.as_deref()));
         }
         found
     }

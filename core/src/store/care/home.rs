@@ -44,6 +44,8 @@ pub(super) struct OpenHome<O> {
     /// Groups that could not be read, and why.
     pub(super) unread: Vec<Range<u64>>,
     pub(super) why: Option<io::Error>,
+    /// Whether all of it hashes to the blob's name.
+    pub(super) is_hashed: bool,
 }
 
 impl<O: ReadAt> HomeExam<O> {
@@ -190,7 +192,7 @@ impl<O: ReadAt> OpenHome<O> {
         Ok((read == len).then_some(bytes))
     }
 
-    /// Looks at one group. Returns how many bytes that took.
+    /// Looks at one group. Returns how many bytes of the blob that took; partial data are read on the side.
     pub(super) fn compare(&mut self, leaf: &Leaf, size: u64, buf: &mut [u8]) -> u64 {
         let group = leaf.group..leaf.group + 1;
         match self.read(leaf.group, size, buf) {
@@ -198,7 +200,11 @@ impl<O: ReadAt> OpenHome<O> {
                 if !leaf.proves(bytes) {
                     append(&mut self.wrong, group);
                 }
-                bytes.len() as u64
+                if self.home.is_partial {
+                    0
+                } else {
+                    bytes.len() as u64
+                }
             }
             Ok(None) => {
                 append(&mut self.wrong, group);
@@ -226,6 +232,7 @@ pub(super) fn opened<O: ReadAt>(place: &Place, name: String, object: O) -> State
             wrong: Vec::new(),
             unread: Vec::new(),
             why: None,
+            is_hashed: false,
         }),
         Err(error) => State::Unreachable(chain(&error)),
     }

@@ -1,11 +1,14 @@
 //! The steps of repair. Each leaves a whole store behind it.
 
-use std::{io, ops::ControlFlow, sync::Arc};
+use std::{
+    io::{self, Read},
+    ops::ControlFlow,
+};
 
 use crate::{
-    Backend, BackendError, EntryKind, Error, FileName, Hash, PathSet, Result, Uuid,
+    Backend, BackendError, EntryKind, Error, FileName, Hash, PathSet, ReadAt, Result, Uuid,
     index::Entry,
-    io::write_all_at,
+    io::{read_full_at, write_all_at},
     progress::unwatched,
     proof::{Step, Walk},
     store::{
@@ -13,6 +16,7 @@ use crate::{
         care::{Outcome, examine::Exam, home::HomeExam, mending::dead_paths},
         exclusive, locked, with_uuid,
     },
+    tree::{GROUP, GROUP_LEN, PAIR_LEN, group_range},
 };
 
 impl<B: Backend> Inner<B> {
@@ -30,13 +34,15 @@ impl<B: Backend> Inner<B> {
         Ok(Outcome::Done)
     }
 
-    /// Imports the blob once more, through a reader that takes each group from where it is right.
-    pub(super) fn rewrite(self: &Arc<Self>, exam: &Exam<B::Object>) -> Result<Outcome> {
-        let unwatched = &mut unwatched;
-        let reader = self.reader(exam.hash, false, unwatched)?;
+    /// Imports the blob once more, each group from where it is right.
+    pub(super) fn rewrite(&self, exam: &Exam<B::Object>) -> Result<Outcome> {
         let options = ImportOptions::default().size(exam.size);
         let mut batch = Batch::new(self);
-        batch.import_reader_with(reader, options, unwatched)?;
+        let pieces = Pieces { exam, at: 0 };
+        let (hash, _) = batch.import_reader_with(pieces, options, &mut unwatched)?;
+        if hash != exam.hash {
+            return Ok(Outcome::Changed);
+        }
         batch.commit()?;
         Ok(Outcome::Done)
     }
@@ -62,8 +68,42 @@ impl<B: Backend> Inner<B> {
             }
             self.take_back(hash, &name)?
         };
+        self.fill(exam, uuid)?;
         self.pair(hash, uuid, exam.size)?;
         Ok(Outcome::Done)
+    }
+
+    /// Takes over what other homes have right, among them partial entries that only the outboard with the
+    /// final name proves.
+    fn fill(&self, exam: &Exam<B::Object>, uuid: Uuid) -> Result<()> {
+        let Some(open) = exam.owned().and_then(HomeExam::open) else {
+            return Ok(());
+        };
+        let name = FileName::PartialData(exam.hash, uuid);
+        let mut filled: Option<B::Staged> = None;
+        let mut bytes = vec![0; GROUP_LEN];
+        for group in open.wrong.iter().cloned().flatten() {
+            let Some(home) = exam.home_of(group) else {
+                continue;
+            };
+            let range = group_range(group, exam.size);
+            // At most a group.
+            let len = usize::try_from(range.end - range.start).unwrap_or_default();
+            let bytes = &mut bytes[..len];
+            let read = read_full_at(&home.object, bytes, range.start);
+            if read.map_err(BackendError::io("read", &home.name))? == len {
+                let staged = match &mut filled {
+                    Some(staged) => staged,
+                    None => filled.insert(self.backend.resume(&name)?),
+                };
+                write_all_at(staged, bytes, range.start)
+                    .map_err(BackendError::io("write", &name))?;
+            }
+        }
+        match filled {
+            Some(_) => self.checked(self.backend.ensure_durable(std::slice::from_ref(&name))),
+            None => Ok(()),
+        }
     }
 
     /// Gives published data a partial name.
@@ -97,7 +137,8 @@ impl<B: Backend> Inner<B> {
 
     pub(super) fn pair_with_final(&self, hash: Hash, uuid: Uuid) -> Result<Outcome> {
         let data = FileName::PartialData(hash, uuid);
-        let Some(object) = self.backend.open(&data)? else {
+        let outboard = self.backend.open(&FileName::Outboard(hash))?;
+        let (Some(object), Some(_)) = (self.backend.open(&data)?, outboard) else {
             return Ok(Outcome::Changed);
         };
         let exam = self.examine_partial(hash, &data, object);
@@ -106,7 +147,7 @@ impl<B: Backend> Inner<B> {
     }
 
     /// Makes the outboard of a partial entry out of what the one with the final name proves, which goes then
-    /// unless an external home needs it.
+    /// unless something else needs it.
     fn pair(&self, hash: Hash, uuid: Uuid, size: u64) -> Result<()> {
         let source = self.backend.open(&FileName::Outboard(hash))?;
         let name = FileName::PartialOutboard(hash, uuid);
@@ -134,16 +175,24 @@ impl<B: Backend> Inner<B> {
             let mut state = self.kernel.state();
             state.index.insert(&name, EntryKind::File);
         }
-        if source.is_some() && !self.kernel.state().index.get(hash).is_complete() {
+        if source.is_some() {
             self.remove_outboard(hash)?;
         }
         Ok(())
     }
 
+    /// Removes an outboard with the final name, unless it is that of an external home, of data that were
+    /// imported meanwhile, or of partial data that have no other.
     pub(super) fn remove_outboard(&self, hash: Hash) -> Result<Outcome> {
         let name = FileName::Outboard(hash);
         let _alone = exclusive(&self.publishing);
-        if self.kernel.state().index.get(hash).is_complete() {
+        let is_needed = {
+            let state = self.kernel.state();
+            let mut partials = state.index.partials(hash).iter();
+            state.index.get(hash).is_complete()
+                || partials.any(|files| files.data && !files.outboard)
+        };
+        if is_needed {
             return Ok(Outcome::Changed);
         }
         self.checked(self.backend.remove(std::slice::from_ref(&name)))?;
@@ -153,23 +202,27 @@ impl<B: Backend> Inner<B> {
 
     /// Whether a partial entry proves all that an outboard without data does.
     pub(super) fn is_outdone(&self, hash: Hash) -> Result<bool> {
-        let known = |name: &FileName| -> Result<u64> {
-            let (Some(size), Some(file)) = (self.outboard_prefix(name)?, self.backend.open(name)?)
-            else {
-                return Ok(0);
-            };
-            let mut known = 0;
-            let mut walk = Walk::new(Some(&file), size);
-            let _ = walk.run(hash, &mut |step| {
-                known += u64::from(matches!(step, Step::Pair(..)));
-                ControlFlow::Continue(())
-            });
-            Ok(known)
+        let name = FileName::Outboard(hash);
+        let size = self.outboard_prefix(&name)?;
+        let Some(alone) = self.backend.open(&name)? else {
+            return Ok(false);
         };
-        let alone = known(&FileName::Outboard(hash))?;
         let partials = self.kernel.state().index.partials(hash).to_vec();
         for files in partials.iter().filter(|files| files.data && files.outboard) {
-            if known(&FileName::PartialOutboard(hash, files.uuid))? >= alone {
+            let name = FileName::PartialOutboard(hash, files.uuid);
+            let Some(other) = self.backend.open(&name)? else {
+                continue;
+            };
+            let mut has_all = size.is_none() || self.outboard_prefix(&name)? == size;
+            let mut walk = Walk::new(Some(&alone), size.unwrap_or_default());
+            let _ = walk.run(hash, &mut |step| {
+                if let Step::Pair(offset, pair) = step {
+                    let mut found = [0; PAIR_LEN];
+                    has_all &= read_full_at(&other, &mut found, offset).is_ok() && found == pair;
+                }
+                ControlFlow::Continue(())
+            });
+            if has_all && walk.failed.is_none() {
                 return Ok(true);
             }
         }
@@ -182,6 +235,10 @@ impl<B: Backend> Inner<B> {
         let dead = dead_paths(exam);
         let _writer = locked(&self.path_writer);
         self.kernel.check_writable()?;
+        if self.stamp_of_paths(hash) != exam.listed {
+            // A path may have been proved meanwhile.
+            return Ok(Outcome::Changed);
+        }
         let left = match self.read_paths(hash) {
             Ok(None) => return Ok(Outcome::Changed),
             Ok(Some(paths)) => paths.without(&dead),
@@ -199,5 +256,28 @@ impl<B: Backend> Inner<B> {
             .index
             .update(hash, |entry| entry.without(Entry::DAMAGED));
         Ok(Outcome::Done)
+    }
+}
+
+/// The bytes of a blob, each group from a home that has it right.
+struct Pieces<'a, O> {
+    exam: &'a Exam<O>,
+    at: u64,
+}
+
+impl<O: ReadAt> Read for Pieces<'_, O> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let group = self.at / GROUP;
+        let left = group_range(group, self.exam.size)
+            .end
+            .saturating_sub(self.at);
+        let len = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        if len == 0 {
+            return Ok(0);
+        }
+        let home = self.exam.home_of(group).ok_or(io::ErrorKind::InvalidData)?;
+        let read = read_full_at(&home.object, &mut buf[..len], self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }

@@ -28,8 +28,8 @@ pub enum Mending {
         /// The groups that were wrong; none when there were no owned data.
         groups: Vec<Range<u64>>,
     },
-    /// Owned data become a partial entry: the groups that are right stay, and only the others have to be
-    /// received.
+    /// Owned data become a partial entry: the groups that are right stay, those that another home has right
+    /// are added, and only the others have to be received.
     Demote {
         /// The blob.
         hash: Hash,
@@ -120,16 +120,20 @@ pub(super) fn plan<O: ReadAt>(exam: &Exam<O>) -> Vec<Mending> {
         }
         // An outboard that cannot be read now may prove groups the next time.
         Some(_) if matches!(exam.outboard, Outboard::Unreadable(_)) => {}
-        Some(owned) => plan.push(Mending::Demote {
+        Some(_) => plan.push(Mending::Demote {
             hash,
-            missing: owned.wrong.clone(),
+            missing: exam.lost(),
             of: groups(exam.size),
         }),
         None if exam.needs_outboard() && whole => {
             plan.push(Mending::RebuildOutboard { hash });
         }
-        // No home is whole, and all of them together are.
-        None if exam.owned().is_none() && !whole && exam.lost().is_empty() => {
+        // External homes and what the store has in part make a whole blob together.
+        None if exam.owned().is_none()
+            && exam.has_partial()
+            && !whole
+            && exam.lost().is_empty() =>
+        {
             let groups = Vec::new();
             plan.push(Mending::RewriteData { hash, groups });
             whole = true;

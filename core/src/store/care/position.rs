@@ -22,7 +22,12 @@ pub struct ParsePositionError(());
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.hash, self.group * GROUP)
+        write!(
+            f,
+            "{}:{}",
+            self.hash,
+            u128::from(self.group) * u128::from(GROUP)
+        )
     }
 }
 

@@ -4,7 +4,7 @@
 //! a dry run says what a real one does. Every step leaves a whole store behind it; repairing once more after
 //! a crash goes on where it was interrupted.
 
-use std::{cell::RefCell, sync::Arc};
+use std::cell::{Cell, RefCell};
 
 use crate::{
     Backend, Error, FileName, Hash, HashAndFormat, Result,
@@ -16,6 +16,7 @@ use crate::{
             Depth, Finding, Mending, Outcome, Remedy, home::HomeExam, mending::plan, verify::expand,
         },
     },
+    tree::GROUP,
 };
 
 /// How a store is repaired.
@@ -157,28 +158,32 @@ impl<B: Backend> Run<'_, '_, B> {
         if (self.watch)(step).is_break() {
             return Err(Error::Cancelled);
         }
-        if entry.is_complete() {
-            self.complete(hash)?;
-        }
-        self.loose_ends(hash)?;
+        let makes_outboard = entry.is_complete() && self.complete(hash)?;
+        self.loose_ends(hash, self.dry && makes_outboard)?;
         self.done.blobs += 1;
         Ok(())
     }
 
-    fn complete(&mut self, hash: Hash) -> Result<()> {
+    /// Returns whether that comes with an outboard.
+    fn complete(&mut self, hash: Hash) -> Result<bool> {
         let inner = &self.store.inner;
         let (blobs, bytes) = (self.done.blobs, &mut self.bytes);
         let watch = RefCell::new(&mut *self.watch);
+        let asked = Cell::new(false);
+        let ask = |step| {
+            let flow = (watch.borrow_mut())(step);
+            asked.set(asked.get() || flow.is_break());
+            flow
+        };
         let mut pulse = |more| {
             *bytes += more;
-            (watch.borrow_mut())(Progress::Checked {
+            ask(Progress::Checked {
                 blobs,
                 bytes: *bytes,
             })
         };
-        let mut whole = |step| (watch.borrow_mut())(step);
-        let exam = inner.examine(hash, Depth::Deep, 0, &mut pulse, &mut whole);
-        if exam.stopped.is_some() {
+        let exam = inner.examine(hash, Depth::Deep, 0, &mut pulse, &mut &ask);
+        if exam.stopped.is_some() || asked.get() {
             return Err(Error::Cancelled);
         }
         if exam.homes.iter().any(HomeExam::is_wrong) {
@@ -199,22 +204,33 @@ impl<B: Backend> Run<'_, '_, B> {
                 self.leave(finding);
             }
         }
+        let makes_outboard = exam.size > GROUP
+            && plan.iter().any(|m| {
+                matches!(
+                    m,
+                    Mending::RebuildOutboard { .. } | Mending::RewriteData { .. }
+                )
+            });
         for mending in plan {
-            self.mend(mending, |inner, mending| match mending {
+            // What comes next relies on it.
+            let done = self.mend(mending, |inner, mending| match mending {
                 Mending::RebuildOutboard { .. } => inner.rebuild_outboard(&exam),
                 Mending::RewriteData { .. } => inner.rewrite(&exam),
                 Mending::Demote { .. } => inner.demote(&exam),
                 Mending::DropPaths { .. } => inner.drop_paths(&exam),
                 _ => Ok(Outcome::Done),
             })?;
+            if !done {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(makes_outboard)
     }
 
     /// Halves of partial entries, and outboards that outlived their data.
-    fn loose_ends(&mut self, hash: Hash) -> Result<()> {
+    fn loose_ends(&mut self, hash: Hash, with_outboard: bool) -> Result<()> {
         let inner = &self.store.inner;
-        for finding in inner.loose_ends(hash) {
+        for finding in inner.loose_ends(hash, with_outboard) {
             match finding {
                 Finding::UnpairedPartial {
                     file: FileName::PartialData(hash, uuid),
@@ -233,12 +249,12 @@ impl<B: Backend> Run<'_, '_, B> {
         Ok(())
     }
 
-    /// Tells of it, and does it unless the run is a dry one.
+    /// Tells of it, and does it unless the run is a dry one. Returns whether it is done, or would be.
     fn mend(
         &mut self,
         mending: Mending,
-        act: impl FnOnce(&Arc<Inner<B>>, &Mending) -> Result<Outcome>,
-    ) -> Result<()> {
+        act: impl FnOnce(&Inner<B>, &Mending) -> Result<Outcome>,
+    ) -> Result<bool> {
         let outcome = if self.dry {
             Outcome::Planned
         } else {
@@ -247,18 +263,15 @@ impl<B: Backend> Run<'_, '_, B> {
                 Err(error) => Outcome::Failed(error),
             }
         };
-        match &outcome {
-            Outcome::Failed(_) => self.done.failed += 1,
-            Outcome::Planned | Outcome::Done => self.done.mended += 1,
-            Outcome::Changed => {}
-        }
+        let is_done = matches!(outcome, Outcome::Planned | Outcome::Done);
+        self.done.mended += u64::from(is_done);
+        self.done.failed += u64::from(matches!(outcome, Outcome::Failed(_)));
         (self.each)(Repairing::Mended(mending, outcome));
-        if self.dry {
-            Ok(())
-        } else {
+        if !self.dry {
             // After a failed sync nothing else can be mended either.
-            self.store.inner.kernel.check_writable()
+            self.store.inner.kernel.check_writable()?;
         }
+        Ok(is_done)
     }
 
     fn leave(&mut self, finding: Finding) {

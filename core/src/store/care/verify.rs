@@ -1,6 +1,10 @@
 //! Verification: a walk over the store that changes nothing on the disk.
 
-use std::{cell::RefCell, collections::BTreeSet, ops::ControlFlow};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    ops::ControlFlow,
+};
 
 use crate::{
     Backend, BlobFormat, Error, FileName, Hash, HashAndFormat, Result, Tag,
@@ -94,7 +98,8 @@ impl<B: Backend> Store<B> {
     /// of this opening removes them.
     ///
     /// `each` and `watch` may stop it; [`Verified::next`] says where the next run goes on. Work on a blob
-    /// that has a good outboard is stopped between groups, on others only at its beginning.
+    /// that has a good outboard is stopped between groups, on others only at its beginning, and what is about
+    /// the store as a whole is told to its end. Every run gets further, so that runs in a row come to an end.
     ///
     /// # Errors
     /// [`Error::NotFound`] for one of [`VerifyOptions::only`]; or when the store cannot be listed. What is
@@ -218,9 +223,6 @@ impl<B: Backend> Run<'_, '_, B> {
         };
         for (tag, value) in map.iter() {
             self.tag(tag, *value);
-            if self.stop {
-                return Ok(());
-            }
         }
         Ok(())
     }
@@ -299,7 +301,7 @@ impl<B: Backend> Run<'_, '_, B> {
                 }
             }
         }
-        found.extend(inner.loose_ends(hash));
+        found.extend(inner.loose_ends(hash, false));
         let ok = found.iter().all(|f| f.severity() == Severity::Note);
         for finding in found {
             self.find(finding);
@@ -321,13 +323,27 @@ impl<B: Backend> Run<'_, '_, B> {
             let mut bytes = done.bytes;
             // Two callbacks share one watcher, and are never called at the same time.
             let watch = RefCell::new(watch);
+            let asked = Cell::new(false);
+            let ask = |step| {
+                let flow = (watch.borrow_mut())(step);
+                asked.set(asked.get() || flow.is_break());
+                flow
+            };
             let mut pulse = |more| {
                 bytes += more;
-                (watch.borrow_mut())(Progress::Checked { blobs, bytes })
+                ask(Progress::Checked { blobs, bytes })
             };
-            let mut whole = |step| (watch.borrow_mut())(step);
+            // Hashing is stopped only where something else was done before: the next run begins it anew.
+            let mut whole = |step| match ask(step) {
+                flow if blobs > 0 => flow,
+                _ => ControlFlow::Continue(()),
+            };
             let exam = inner.examine(hash, self.depth, from, &mut pulse, &mut whole);
-            let findings = exam.findings();
+            let mut findings = exam.findings();
+            if exam.stopped == Some(from) {
+                // Nothing was found out yet.
+                findings.clear();
+            }
             let is_gone = |f: &Finding| matches!(f, Finding::MissingData { .. });
             if inner.read_only && first && findings.iter().any(is_gone) {
                 // A writer beside this opening may have removed the blob, or moved it.
@@ -338,14 +354,15 @@ impl<B: Backend> Run<'_, '_, B> {
                 }
                 continue;
             }
+            // Where it may not stop in a blob, it does behind it.
+            self.stop |= asked.get();
             done.bytes = bytes;
             if exam.homes.iter().any(|home| home.is_wrong()) {
                 inner.quarantine(hash);
             }
-            let is_proven = exam.stopped.is_none() && exam.whole().is_some();
             return Ok(Some(Looked {
                 findings,
-                size: is_proven.then_some(exam.size),
+                size: exam.proved_size(),
                 stopped: exam.stopped,
             }));
         }
@@ -393,13 +410,13 @@ struct Looked {
 }
 
 impl<B: Backend> Inner<B> {
-    /// What of a blob's files is of no use as it is.
-    pub(super) fn loose_ends(&self, hash: Hash) -> Vec<Finding> {
+    /// What of a blob's files is of no use as it is, or once the outboard is made again.
+    pub(super) fn loose_ends(&self, hash: Hash, with_outboard: bool) -> Vec<Finding> {
         let (entry, partials) = {
             let state = self.kernel.state();
             (state.index.get(hash), state.index.partials(hash).to_vec())
         };
-        let has_final = entry.has(Entry::OUTBOARD);
+        let has_final = entry.has(Entry::OUTBOARD) || with_outboard;
         let mut found = Vec::new();
         let mut pairs = false;
         for files in partials {
