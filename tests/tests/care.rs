@@ -269,7 +269,11 @@ fn any_position_is_a_text_and_no_panic() {
     let store = machine.open_read_only();
     for hash in [Hash::EMPTY, blobs[1].0, Hash::of(b"not there")] {
         for group in [0, 9, 10, 1 << 50, u64::MAX] {
-            let position = Position { hash, group };
+            let position = Position {
+                hash,
+                group,
+                damaged: false,
+            };
             assert!(position.to_string().starts_with(&hash.to_string()));
             let options = VerifyOptions::default()
                 .depth(Depth::Deep)

@@ -91,8 +91,9 @@ impl FromStr for Budget {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 JSON keys: hash, action (rebuild_outboard, rewrite_data, demote, pair, remove_outboard, drop_paths, protect_tags, \
-restore_tags), outcome (planned, done, changed, failed), missing (groups of 16 KiB that a demoted blob lacks), message; \
-what is left is told as `verify` tells it; then a summary: summary (repair), dry_run, blobs, mended, failed, left
+restore_tags), outcome (planned, done, changed, failed), message, error where it failed; of a demoted blob groups, \
+and missing (of 16 KiB, [first, behind the last]); of restored tags tag and hash each, then tags (how many) and kept (the \
+name of the damaged file); what is left is told as `verify` tells it; then a summary: summary (repair), dry_run, blobs, mended, failed, left
 
 Exit codes: 3 when something is left to do, a demoted blob for example, 0 when nothing is
 

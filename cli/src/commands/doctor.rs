@@ -64,11 +64,21 @@ struct About {
 
 impl About {
     fn new(global: &Global, store: &Store) -> Result<Self> {
-        let layout = match probe(&global.store)? {
-            Found::Store(Layout::Single) => "one directory".to_owned(),
-            Found::Store(layout) => layout.to_string(),
+        let (layout, areas) = match probe(&global.store)? {
+            Found::Store(Layout::Single) => ("one directory".to_owned(), None),
+            Found::Store(layout) => (layout.to_string(), layout.directories()),
             // It was there a moment ago.
-            _ => "unknown".to_owned(),
+            _ => ("unknown".to_owned(), None),
+        };
+        let areas = areas.map_or(vec![""], Vec::from);
+        let locks = areas
+            .into_iter()
+            .map(|area| global.store.join(area).join("lock"));
+        let told: Vec<_> = locks.map(|lock| platform::is_locked(&lock)).collect();
+        let locked = if told.contains(&Some(true)) {
+            Some(true)
+        } else {
+            told.into_iter().min().flatten()
         };
         let (mut blobs, mut partial) = (0, 0);
         for blob in store.blobs() {
@@ -81,7 +91,7 @@ impl About {
             path: exact(&global.store),
             shown: printable(&global.store),
             layout,
-            locked: platform::is_locked(&global.store.join("lock")),
+            locked,
             blobs,
             partial,
             tags: store.tags().ok().map(|tags| tags.len()),

@@ -1,7 +1,7 @@
 //! `flatbao export`
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -134,7 +134,8 @@ impl Exporting<'_> {
         let own = self.own_blobs(hash)?;
         let sizes = entries.iter();
         let total = sizes.filter_map(|(_, hash)| self.store.claimed_size(*hash).ok());
-        out.meter.start("exporting", Some(total.sum()));
+        let total = total.fold(0, u64::saturating_add);
+        out.meter.start("exporting", Some(total));
         // A blob under several names is forgotten with the last of them.
         let mut uses: BTreeMap<Hash, usize> = BTreeMap::new();
         for (_, hash) in entries {
@@ -142,11 +143,15 @@ impl Exporting<'_> {
         }
         let mut tally = Tally::default();
         let (mut done, mut bytes) = (0_usize, 0);
+        // What could not be exported under one of its names stays.
+        let mut stuck = BTreeSet::new();
         for (name, hash) in entries {
             let left = uses.entry(*hash).or_default();
             *left -= 1;
             let options = match self.options.mode {
-                ExportMode::Forget if *left > 0 => self.options.mode(ExportMode::Copy),
+                ExportMode::Forget if *left > 0 || stuck.contains(hash) => {
+                    self.options.mode(ExportMode::Copy)
+                }
                 _ => self.options,
             };
             match self.export(*hash, &self.place.dir.join(name), options, out) {
@@ -160,7 +165,10 @@ impl Exporting<'_> {
                 }
                 // The next file would not fit either.
                 Err(error) if is_full(&error) => return Err(error),
-                Err(error) => tally.failed(out, &error),
+                Err(error) => {
+                    stuck.insert(*hash);
+                    tally.failed(out, &error);
+                }
             }
         }
         out.meter.stop();

@@ -79,7 +79,8 @@ fn collection(
 ) -> Result<Exit> {
     let sizes = collection.entries().iter();
     let total = sizes.filter_map(|(_, hash)| store.claimed_size(*hash).ok());
-    out.meter.start("restoring", Some(total.sum()));
+    let total = total.fold(0, u64::saturating_add);
+    out.meter.start("restoring", Some(total));
     let mut tally = Tally::default();
     let (mut files, mut bytes) = (0_u64, 0);
     let each = |file: &Restored<'_>| {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flatbao_core::{
-    Tag, TagFile, TagMap,
+    Error as StoreError, Tag, TagFile, TagMap,
     limits::MAX_TAGS_FILE,
     store::{
         Finding, Mending, Outcome, RepairOptions, Repaired, Repairing, SalvagedFrom, Severity,
@@ -15,7 +15,7 @@ use crate::{
     args::{Global, Repair},
     commands::{tag, verify},
     error::{CliError, Exit, Result},
-    findings,
+    findings::{self, Remedies},
     output::{Out, count, exact_ranges, printable},
     platform,
     store::{self, Store},
@@ -41,9 +41,10 @@ pub(crate) fn run(global: &Global, args: &Repair, out: &mut Out) -> Result<Exit>
         .only(verify::targets(&store, &args.references)?);
     out.meter.start("repairing", None);
     let (mut failed, mut unfinished) = (None, false);
+    let mut remedies = Remedies::default();
     let mut each = |step| {
         unfinished |= is_unfinished(&step);
-        if let Err(error) = tell(&step, out) {
+        if let Err(error) = tell(&step, &mut remedies, out) {
             failed.get_or_insert(error);
         }
     };
@@ -56,6 +57,14 @@ pub(crate) fn run(global: &Global, args: &Repair, out: &mut Out) -> Result<Exit>
     if !out.is_quiet() || out.is_json() {
         let object = || object(&repaired, args.dry_run);
         out.result(object, || line(&repaired, args.dry_run))?;
+    }
+    if !out.is_quiet() && !out.is_json() {
+        // That repair mends it is not true of what repair has left.
+        let is_other = |text: &String| !text.contains("`flatbao repair`");
+        remedies
+            .lines()
+            .filter(is_other)
+            .for_each(|text| out.hint(&text));
     }
     Ok(if unfinished {
         Exit::Partial
@@ -74,26 +83,21 @@ fn is_unfinished(step: &Repairing) -> bool {
     }
 }
 
-fn tell(step: &Repairing, out: &Out) -> Result<()> {
+fn tell(step: &Repairing, remedies: &mut Remedies, out: &Out) -> Result<()> {
     match step {
-        Repairing::Left(finding) => left(finding, out),
+        Repairing::Left(finding) => left(finding, remedies, out),
         Repairing::Mended(mending, outcome) => mended(mending, outcome, out),
         _ => Ok(()),
     }
 }
 
-fn left(finding: &Finding, out: &Out) -> Result<()> {
+fn left(finding: &Finding, remedies: &mut Remedies, out: &Out) -> Result<()> {
     if out.is_quiet() && finding.severity() == Severity::Note {
         return Ok(());
     }
     out.result(|| findings::object(finding), || findings::line(finding))?;
-    match findings::mend(finding.remedy(), finding.hash()) {
-        Some(text) if !out.is_json() && !out.is_quiet() => {
-            out.hint(&text);
-            Ok(())
-        }
-        _ => Ok(()),
-    }
+    remedies.add(finding);
+    Ok(())
 }
 
 fn mended(mending: &Mending, outcome: &Outcome, out: &Out) -> Result<()> {
@@ -203,15 +207,18 @@ fn read_copy(path: &Path) -> Result<TagMap> {
 }
 
 fn restore(store: &Store, tags: TagMap, dry_run: bool, out: &Out) -> Result<Exit> {
-    for (name, value) in &tags {
-        told(name, out, || value.hash.to_string())?;
+    if dry_run && store.tags().is_ok() {
+        return Err(StoreError::TagsNotDamaged.into());
     }
     let found = tags.len() as u64;
     let kept = if dry_run {
         None
     } else {
-        store.restore_tags(tags)?
+        store.restore_tags(tags.clone())?
     };
+    for (name, value) in &tags {
+        told(name, out, || value.hash.to_string())?;
+    }
     let verb = if dry_run { "would restore" } else { "restored" };
     let outcome = if dry_run { "planned" } else { "done" };
     let kept = kept.map(|name| name.to_string());

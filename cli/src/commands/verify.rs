@@ -1,6 +1,13 @@
 //! `flatbao verify`
 
-use std::{ffi::OsString, fs, io, ops::ControlFlow, path::Path, time::Instant};
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Write},
+    ops::ControlFlow,
+    path::Path,
+    time::Instant,
+};
 
 use flatbao_core::{
     BlobFormat, HashAndFormat, Progress,
@@ -43,7 +50,10 @@ pub(crate) fn run(global: &Global, args: &Verify, out: &mut Out) -> Result<Exit>
         }
     };
     let mut show = out.meter.watch();
-    let end = args.budget.map(|budget| Instant::now() + budget.0);
+    // A time beyond all time is no limit.
+    let end = args
+        .budget
+        .and_then(|budget| Instant::now().checked_add(budget.0));
     let mut watch = |step| {
         let flow = show(step);
         // A blob that has to be hashed as a whole is hashed as a whole, or it never would be.
@@ -202,9 +212,15 @@ fn write_cursor(path: &Path, next: Option<Position>) -> Result<()> {
             _ => Ok(()),
         };
     };
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    fs::write(&new, format!("{next}\n"))
-        .and_then(|()| fs::rename(&new, path))
-        .map_err(CliError::io("write", path))
+    let new = path.with_file_name(platform::temporary_name()?);
+    let mut options = fs::File::options();
+    options.write(true).create_new(true);
+    let written = options
+        .open(&new)
+        .and_then(|mut file| writeln!(file, "{next}"))
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written.map_err(CliError::io("write", path))
 }

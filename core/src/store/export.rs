@@ -4,7 +4,8 @@
 use std::io;
 
 use crate::{
-    Backend, BackendError, BlobReader, Error, ExternalPath, FileName, Hash, ReadAt, Result,
+    Backend, BackendError, BlobReader, Error, ExternalPath, FileName, Hash, Result,
+    homes::Home,
     index::Entry,
     io::{read_full_at, write_all_at},
     progress::{Progress, Watch, unwatched},
@@ -27,7 +28,8 @@ pub enum ExportMode {
     /// It stays as it is; the file is a copy.
     #[default]
     Copy,
-    /// The store refers to the file. It keeps no data of its own where they reach the threshold.
+    /// The store refers to the file. It keeps no data of its own where they reach the threshold, unless
+    /// nobody holds the lock, without which nothing is taken away.
     Reference,
     /// The store forgets it. Only what nothing reaches is forgotten.
     Forget,
@@ -154,8 +156,8 @@ impl<B: Backend> Store<B> {
         let out = self.move_out(hash, path, options, watch)?;
         let exported = out.release(options.replace)?;
         inner.refer_to(hash, path)?;
-        if exported.size >= options.threshold {
-            inner.check_home(path, exported.size)?;
+        if exported.size >= options.threshold && inner.may_delete {
+            inner.check_home(path, &exported)?;
             inner.give_away(hash)?;
         }
         Ok(Exported {
@@ -196,6 +198,7 @@ impl<B: Backend> Store<B> {
         inner.check_target(path, options.replace)?;
         let is_owned = inner.kernel.state().index.get(hash).has(Entry::DATA);
         if is_owned
+            && inner.may_delete
             && size >= options.threshold
             && let Some(out) = inner.link_out(hash, size, path, watch)?
         {
@@ -322,19 +325,29 @@ impl<B: Backend> Inner<B> {
         publication.run(self)
     }
 
-    /// Whether the path leads to the file that was just released, by the way in which it will be read.
-    fn check_home(&self, path: &ExternalPath, size: u64) -> Result<()> {
-        let found = self.backend.external(path)?.size();
-        let found = found.map_err(BackendError::io("measure", path))?;
-        if found != size {
-            let error = BackendError::Length {
-                name: path.to_string(),
-                expected: size,
-                found,
-            };
-            return Err(error.into());
+    /// Whether the path leads to the blob, by the way in which it will be read: to the very file that was given
+    /// away, or to a copy, which is read once more.
+    fn check_home(&self, path: &ExternalPath, exported: &Exported) -> Result<()> {
+        let found = self.backend.external(path)?;
+        let id = |object: &B::Object| self.backend.stamp(object).ok()?.id;
+        let is_own = exported.method == ExportMethod::Moved
+            && self
+                .backend
+                .open(&FileName::Data(exported.hash))?
+                .is_some_and(|own| id(&own).is_some() && id(&own) == id(&found));
+        if is_own {
+            return Ok(());
         }
-        Ok(())
+        let home = Home {
+            name: path.to_string(),
+            object: found,
+            is_partial: false,
+        };
+        match self.hash_home(&home, false, &mut unwatched) {
+            Ok((hashed, _)) if hashed.hash == exported.hash => Ok(()),
+            Ok(_) => Err(Error::SourceChanged { path: home.name }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes the store's own data of a blob that has another home. The outboard stays.

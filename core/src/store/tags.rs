@@ -175,7 +175,7 @@ impl<B: Backend> Inner<B> {
 
     /// Protects a blob, and makes durable what a tag on it will promise: its files and, of a hash
     /// sequence, those of its children.
-    fn make_lasting(
+    pub(super) fn make_lasting(
         self: &Arc<Self>,
         value: HashAndFormat,
         watch: &mut Watch<'_>,

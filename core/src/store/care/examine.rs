@@ -10,7 +10,7 @@ use crate::{
     homes::Home,
     index::Entry,
     io::read_full_at,
-    progress::Watch,
+    progress::{Watch, unwatched},
     proof::{Step, Walk, append, intersection, union},
     store::{
         Inner,
@@ -32,6 +32,10 @@ pub enum Depth {
     /// All bytes of all data, too.
     Deep,
 }
+
+/// External homes of a blob that are open at once: a file that lies in a thousand places is no reason to run
+/// out of handles.
+const AT_ONCE: usize = 16;
 
 /// Is told of the bytes that were read, often, and may stop the work.
 pub(super) type Pulse<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
@@ -96,7 +100,42 @@ impl<B: Backend> Inner<B> {
         let (homes, paths) = self.open_homes(hash, entry);
         let mut exam = self.begin(hash, homes, depth);
         (exam.paths, exam.listed) = (paths, listed);
-        let size = exam.size;
+        self.look(&mut exam, from, pulse, watch);
+        exam
+    }
+
+    /// Looks at the external homes that were too many to be looked at with the others, and returns what is
+    /// wrong with them.
+    pub(super) fn examine_more(&self, exam: &Exam<B::Object>) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let mut first = AT_ONCE;
+        while exam.homes.len() >= AT_ONCE {
+            let mut homes = Vec::new();
+            let opened = self.open_external_homes(exam.hash, first, &mut homes);
+            if opened.is_err() || homes.is_empty() {
+                break;
+            }
+            first += AT_ONCE;
+            let mut more = self.begin(exam.hash, homes, exam.depth);
+            self.look(
+                &mut more,
+                0,
+                &mut |_| ControlFlow::Continue(()),
+                &mut unwatched,
+            );
+            found.extend(more.external_findings());
+        }
+        found
+    }
+
+    fn look(
+        &self,
+        exam: &mut Exam<B::Object>,
+        from: u64,
+        pulse: &mut Pulse<'_>,
+        watch: &mut Watch<'_>,
+    ) {
+        let (depth, size) = (exam.depth, exam.size);
         let mut unproved = exam.compare(from, pulse);
         let last = groups(exam.size) - 1;
         // That all of it is one group is known of every blob that is claimed to have no more.
@@ -109,7 +148,7 @@ impl<B: Backend> Inner<B> {
         if exam.stopped.is_none() {
             // Under a size that is not the blob's even its own bytes look wrong.
             if depth == Depth::Deep && !(exam.is_size_proved && unproved.is_empty()) {
-                self.judge_by_hash(&mut exam, &unproved, from, watch);
+                self.judge_by_hash(exam, &unproved, from, watch);
             }
             exam.judge_by_length(from);
         }
@@ -117,7 +156,6 @@ impl<B: Backend> Inner<B> {
             unproved = exam.compare_again(from);
         }
         exam.settle(unproved);
-        exam
     }
 
     /// Looks at partial data beside an outboard with the final name.
@@ -186,7 +224,7 @@ impl<B: Backend> Inner<B> {
             homes.push(HomeExam { place, state });
         }
         let failed = if entry.has(Entry::PATHS) {
-            self.open_external_homes(hash, &mut homes).err()
+            self.open_external_homes(hash, 0, &mut homes).err()
         } else {
             None
         };
@@ -202,7 +240,13 @@ impl<B: Backend> Inner<B> {
         (homes, failed)
     }
 
-    fn open_external_homes(&self, hash: Hash, homes: &mut Vec<HomeExam<B::Object>>) -> Result<()> {
+    /// Opens a few external homes, from the `first` one in the list on.
+    fn open_external_homes(
+        &self,
+        hash: Hash,
+        first: usize,
+        homes: &mut Vec<HomeExam<B::Object>>,
+    ) -> Result<()> {
         let paths = match self.read_paths(hash) {
             Ok(Some(paths)) if paths.is_empty() => {
                 let file = FileName::Paths(hash);
@@ -211,7 +255,7 @@ impl<B: Backend> Inner<B> {
             }
             other => other?.unwrap_or_default(),
         };
-        for (text, parsed) in paths.iter() {
+        for (text, parsed) in paths.iter().skip(first).take(AT_ONCE) {
             let (place, state) = match parsed {
                 Ok(path) => {
                     let found = self.backend.external(&path);
@@ -508,6 +552,21 @@ impl<O: ReadAt> Exam<O> {
                         || *len != outboard_len(self.size)
                 }
             }
+    }
+
+    /// What is wrong with the external homes.
+    fn external_findings(&self) -> Vec<Finding> {
+        let mut found = self.findings();
+        found.retain(|finding| {
+            matches!(
+                finding,
+                Finding::ExternalChanged { .. }
+                    | Finding::ExternalMissing { .. }
+                    | Finding::ExternalUnreachable { .. }
+                    | Finding::RefusedPath { .. }
+            )
+        });
+        found
     }
 
     /// What is wrong.

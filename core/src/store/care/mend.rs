@@ -120,14 +120,9 @@ impl<B: Backend> Inner<B> {
                 Ok(uuid)
             }
             Err(error) => {
-                let nothing_done = matches!(
-                    error,
-                    Error::Backend(BackendError::Missing { .. } | BackendError::NotAFile { .. })
-                        | Error::Entropy(_)
-                        | Error::NoFreeName
-                );
-                if !nothing_done {
-                    // The back end does not say whether the file has its old name or the new one.
+                // As long as it has its old name, it was not given the new one.
+                let nothing_done = matches!(self.backend.open(name), Ok(Some(_)));
+                if error.poisons() || !nothing_done {
                     self.kernel.poison(&error);
                 }
                 Err(error)
@@ -245,6 +240,8 @@ impl<B: Backend> Inner<B> {
             Err(Error::Paths { .. }) => PathSet::default(),
             Err(error) => return Err(error),
         };
+        // What takes their place must survive a power loss as they do.
+        self.ensure_durable(&[hash])?;
         if left.is_empty() {
             self.checked(self.backend.remove(std::slice::from_ref(&name)))?;
             self.kernel.state().index.remove(&name);

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::{
-    Backend, Error, FileName, Hash, HashAndFormat, Result,
+    Backend, Error, FileName, Hash, HashAndFormat, NotWritable, Result,
     kernel::Tags,
     progress::{Progress, Watch},
     store::{
@@ -88,8 +88,11 @@ impl<B: Backend> Store<B> {
         each: &mut dyn FnMut(Repairing),
         watch: &mut Watch<'_>,
     ) -> Result<Repaired> {
-        if !options.dry_run {
-            self.inner.check_may_delete()?;
+        match self.inner.known_tags() {
+            // Whether it is a dry run or not.
+            Err(error @ Error::NotWritable(NotWritable::TagsDamaged(_))) => return Err(error),
+            _ if options.dry_run => {}
+            _ => self.inner.check_may_delete()?,
         }
         let mut run = Run {
             store: self,
@@ -142,6 +145,9 @@ impl<B: Backend> Run<'_, '_, B> {
                 Ok(Outcome::Done)
             })?;
         }
+        if matches!(inner.kernel.state().tags, Tags::Missing) {
+            self.leave(Finding::MissingTags);
+        }
         Ok(())
     }
 
@@ -190,19 +196,32 @@ impl<B: Backend> Run<'_, '_, B> {
             inner.quarantine(hash);
         }
         let plan = plan(&exam);
-        let drops = plan.iter().any(|m| matches!(m, Mending::DropPaths { .. }));
+        let mut dropped = Vec::new();
+        let mut drops = false;
+        for mending in &plan {
+            if let Mending::DropPaths { paths, .. } = mending {
+                dropped.clone_from(paths);
+                drops = true;
+            }
+        }
         let mends = plan.iter().any(|m| !matches!(m, Mending::DropPaths { .. }));
         for finding in exam.findings() {
-            let mended = match finding.remedy() {
-                Remedy::Repair | Remedy::RepairThenFill => mends,
-                Remedy::BringBack => drops,
-                Remedy::LookAtIt => drops && matches!(finding, Finding::RefusedPath { .. }),
-                Remedy::Nothing => true,
-                _ => false,
+            let mended = match &finding {
+                Finding::ExternalMissing { path, .. }
+                | Finding::ExternalChanged { path, .. }
+                | Finding::RefusedPath { path, .. } => dropped.contains(path),
+                Finding::CorruptPaths { .. } => drops,
+                other => match other.remedy() {
+                    Remedy::Repair | Remedy::RepairThenFill => mends,
+                    remedy => remedy == Remedy::Nothing,
+                },
             };
             if !mended {
                 self.leave(finding);
             }
+        }
+        for finding in inner.examine_more(&exam) {
+            self.leave(finding);
         }
         let makes_outboard = exam.size > GROUP
             && plan.iter().any(|m| {

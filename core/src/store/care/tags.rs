@@ -1,9 +1,10 @@
 //! A damaged or missing tag database, and how its owner gets out of it. Nothing here happens unasked.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use crate::{
-    Backend, BackendError, BlobFormat, Error, FileName, Hash, NotWritable, Result, TagFile, TagMap,
+    Backend, BackendError, BlobFormat, Error, FileName, Hash, NotWritable, Result, Tag, TagFile,
+    TagMap,
     io::{read_capped, write_all_at},
     kernel::Tags,
     limits::MAX_TAGS_FILE,
@@ -32,8 +33,8 @@ pub struct Salvaged {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SalvagedFrom {
-    /// In a whole tag database under a temporary name, with a good checksum: a change of tags was interrupted
-    /// just before it took its place. These are all the tags there were.
+    /// In a whole tag database under a temporary name, with a good checksum, which is that of a change that was
+    /// interrupted just before it took its place, or an older one; and in the damaged file, if there is one.
     Leftover(FileName),
     /// In the damaged file, by the hashes in it that are those of blobs in the store. The hashes are proved by
     /// that; names are as they stand there, and one that cannot be told is made up.
@@ -52,16 +53,11 @@ impl<B: Backend> Store<B> {
         if matches!(inner.tags_now(), Tags::Known(_)) {
             return Err(Error::TagsNotDamaged);
         }
-        if let Some((file, tags)) = inner.leftover_tags()? {
-            return Ok(Salvaged {
-                tags,
-                from: SalvagedFrom::Leftover(file),
-                lost: 0,
-            });
-        }
-        let bytes = match read_tags_file(&inner.backend) {
-            Err(BackendError::Missing { .. }) => return Err(Error::TagsMissing),
-            other => other?,
+        let leftover = inner.leftover_tags()?;
+        let bytes = match (read_tags_file(&inner.backend), &leftover) {
+            (Err(BackendError::Missing { .. }), None) => return Err(Error::TagsMissing),
+            (Err(_), Some(_)) => Vec::new(),
+            (read, _) => read?,
         };
         let is_there = |hash: &Hash| !inner.kernel.state().index.names(*hash).is_empty();
         let format = |hash: &Hash| {
@@ -72,12 +68,21 @@ impl<B: Backend> Store<B> {
                 _ => BlobFormat::Raw,
             }
         };
-        let (tags, lost) = salvage(&bytes, is_there, format);
-        Ok(Salvaged {
-            tags,
-            from: SalvagedFrom::Damaged,
-            lost,
-        })
+        let (mut tags, mut lost) = salvage(&bytes, is_there, format);
+        let mut from = SalvagedFrom::Damaged;
+        if let Some((file, older)) = leftover {
+            // It may be older than what is damaged: neither says which tags there were at last.
+            let count = tags.len() as u64 + lost;
+            for (tag, value) in older {
+                match tags.get(&tag) {
+                    Some(newer) if *newer != value => tags.insert(Tag::made_up(value), value),
+                    _ => tags.insert(tag, value),
+                };
+            }
+            lost = count.saturating_sub(tags.len() as u64);
+            from = SalvagedFrom::Leftover(file);
+        }
+        Ok(Salvaged { tags, from, lost })
     }
 
     /// Gives a store whose `tags.meta` is damaged or missing these tags, and makes it writable again. They
@@ -88,7 +93,8 @@ impl<B: Backend> Store<B> {
     ///
     /// # Errors
     /// [`Error::TagsNotDamaged`], so that good tags are not lost; when the store is not open for writing;
-    /// [`BackendError::NotAFile`] when something else bears the name: move it away first.
+    /// what the back end says when the file cannot be read, or something else bears its name: move it away
+    /// first, since it cannot be kept.
     pub fn restore_tags(&self, tags: TagMap) -> Result<Option<FileName>> {
         let inner = &self.inner;
         match inner.kernel.check_writable() {
@@ -96,6 +102,7 @@ impl<B: Backend> Store<B> {
             other => other?,
         }
         inner.check_lock()?;
+        inner.settle_tagged(&tags)?;
         let _writer = locked(&inner.tag_writer);
         match inner.tags_now() {
             // Restored meanwhile by other hands: the next opening sees those.
@@ -119,6 +126,25 @@ impl<B: Backend> Inner<B> {
     fn tags_now(&self) -> Tags {
         let has_data = self.kernel.state().index.has_data();
         load_tags(&self.backend, has_data)
+    }
+
+    /// Makes durable what tags will promise, as far as it is there.
+    fn settle_tagged(self: &Arc<Self>, tags: &TagMap) -> Result<()> {
+        for value in tags.values() {
+            let settled = self
+                .make_lasting(*value, &mut unwatched)
+                .map(drop)
+                // What a sequence lists may not be told; it has a claim to be kept all the same.
+                .or_else(|error| match error.poisons() {
+                    true => Err(error),
+                    false => self.ensure_durable(&[value.hash]),
+                });
+            match settled {
+                Err(error) if error.poisons() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The newest whole tag database under a temporary name.
@@ -154,9 +180,8 @@ impl<B: Backend> Inner<B> {
         let bytes = match read_tags_file(&self.backend) {
             Ok(bytes) if !bytes.is_empty() => bytes,
             Ok(_) | Err(BackendError::Missing { .. }) => return Ok(None),
-            Err(error @ BackendError::NotAFile { .. }) => return Err(error.into()),
-            // It cannot be read, and so there is nothing to keep.
-            Err(_) => return Ok(None),
+            // It may be good all the same: somebody has to move it away first.
+            Err(error) => return Err(error.into()),
         };
         let digits = Hash::of(&bytes).to_string();
         let name = FileName::NamedMeta(

@@ -2,8 +2,9 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
+    sync::Arc,
 };
 
 use crate::{
@@ -117,6 +118,7 @@ impl<B: Backend> Store<B> {
             watch,
             done: Verified::default(),
             stop: false,
+            soon: false,
         };
         if options.only.is_empty() {
             run.everything(options.from)?;
@@ -135,6 +137,8 @@ struct Run<'a, 'w, B: Backend> {
     done: Verified,
     /// Whether `each` asked to stop.
     stop: bool,
+    /// Whether `watch` did, before the first blob.
+    soon: bool,
 }
 
 impl<B: Backend> Run<'_, '_, B> {
@@ -145,12 +149,12 @@ impl<B: Backend> Run<'_, '_, B> {
         }
         let inner = &*self.store.inner;
         let mut after = None;
-        if let Some(Position { hash, group }) = from {
-            let is_there = !inner.kernel.state().index.names(hash).is_empty();
-            if is_there && self.blob(hash, group)?.is_break() {
+        if let Some(here) = from {
+            let is_there = !inner.kernel.state().index.names(here.hash).is_empty();
+            if is_there && self.blob(here)?.is_break() {
                 return Ok(());
             }
-            after = Some(hash);
+            after = Some(here.hash);
         }
         loop {
             let page = inner.kernel.state().index.page(after, PAGE);
@@ -159,7 +163,7 @@ impl<B: Backend> Run<'_, '_, B> {
             };
             after = Some(*last);
             for (hash, _) in page {
-                if self.blob(hash, 0)?.is_break() {
+                if self.blob(Position::start(hash))?.is_break() {
                     return Ok(());
                 }
             }
@@ -168,12 +172,12 @@ impl<B: Backend> Run<'_, '_, B> {
 
     fn some(&mut self, only: &[HashAndFormat], from: Option<Position>) -> Result<()> {
         for hash in expand(self.store, only)? {
-            let group = match from {
+            let here = match from {
                 Some(from) if hash < from.hash => continue,
-                Some(from) if hash == from.hash => from.group,
-                _ => 0,
+                Some(from) if hash == from.hash => from,
+                _ => Position::start(hash),
             };
-            if self.blob(hash, group)?.is_break() {
+            if self.blob(here)?.is_break() {
                 return Ok(());
             }
         }
@@ -201,86 +205,37 @@ impl<B: Backend> Run<'_, '_, B> {
         Ok(())
     }
 
-    /// The tag database as it is on the disk, and whether what it names is there.
+    /// The tag database as it is on the disk, and whether what it names is there. Told to its end, since the next
+    /// run begins with blobs.
     fn tags(&mut self) -> Result<()> {
-        let inner = &self.store.inner;
-        let has_data = inner.kernel.state().index.has_data();
-        let map = match load_tags(&inner.backend, has_data) {
-            Tags::Known(known) => {
-                if known.file.is_some() && !known.protected {
-                    self.find(Finding::UnprotectedTags);
-                }
-                known.map
-            }
-            Tags::Missing => {
-                self.find(Finding::MissingTags);
-                return Ok(());
-            }
-            Tags::Damaged(damage) => {
-                self.find(Finding::DamagedTags(damage));
-                return Ok(());
-            }
-        };
-        for (tag, value) in map.iter() {
-            self.tag(tag, *value);
+        let mut found = Vec::new();
+        let step = Progress::Checked { blobs: 0, bytes: 0 };
+        let (watch, soon) = (&mut *self.watch, &mut self.soon);
+        let mut pulse = || *soon |= watch(step).is_break();
+        let store = self.store;
+        store
+            .inner
+            .tag_findings(&mut |finding| found.push(finding), &mut pulse);
+        for finding in found {
+            self.find(finding);
         }
         Ok(())
     }
 
-    fn tag(&mut self, tag: &Tag, value: HashAndFormat) {
-        let inner = &self.store.inner;
-        let (tag, hash) = (tag.clone(), value.hash);
-        if let Some(partial) = self.missing(hash) {
-            self.find(Finding::DanglingTag {
-                tag,
-                value,
-                partial,
-            });
-            return;
-        }
-        if value.format != BlobFormat::HashSeq {
-            return;
-        }
-        let mut missing = BTreeSet::new();
-        let read = inner.peek_children(hash, |child| {
-            if self.missing(child).is_some() {
-                missing.insert(child);
-            }
-        });
-        if let Err(error) = read {
-            let why = chain(&error);
-            self.find(Finding::BadSequence { tag, hash, why });
-            return;
-        }
-        for child in missing {
-            let Some(partial) = self.missing(child) else {
-                continue;
-            };
-            self.find(Finding::MissingChild {
-                tag: tag.clone(),
-                sequence: hash,
-                child,
-                partial,
-            });
-        }
-    }
-
-    /// Whether a part of a blob is there, where it is not there as a whole.
-    fn missing(&self, hash: Hash) -> Option<bool> {
-        let state = self.store.inner.kernel.state();
-        let is_partial = || state.index.partials(hash).iter().any(|files| files.data);
-        (!state.index.get(hash).is_complete()).then(is_partial)
-    }
-
     /// Looks at one blob. Breaks when the run is to stop.
-    fn blob(&mut self, hash: Hash, from: u64) -> Result<ControlFlow<()>> {
-        let here = Position { hash, group: from };
+    fn blob(&mut self, here: Position) -> Result<ControlFlow<()>> {
+        let Position {
+            hash,
+            group: from,
+            damaged,
+        } = here;
         let step = Progress::Checked {
             blobs: self.done.blobs,
             bytes: self.done.bytes,
         };
         // At least one blob a run, so that runs in a row come to an end.
-        if self.stop || (self.done.blobs > 0 && (self.watch)(step).is_break()) {
+        let may_stop = self.done.blobs > 0;
+        if self.stop || (may_stop && (self.soon || (self.watch)(step).is_break())) {
             self.done.next = Some(here);
             return Ok(ControlFlow::Break(()));
         }
@@ -293,16 +248,21 @@ impl<B: Backend> Run<'_, '_, B> {
                 found = exam.findings;
                 size = exam.size;
                 if let Some(group) = exam.stopped {
+                    let damaged = damaged || !is_ok(&found);
                     for finding in found {
                         self.find(finding);
                     }
-                    self.done.next = Some(Position { hash, group });
+                    self.done.next = Some(Position {
+                        hash,
+                        group,
+                        damaged,
+                    });
                     return Ok(ControlFlow::Break(()));
                 }
             }
         }
         found.extend(inner.loose_ends(hash, false));
-        let ok = found.iter().all(|f| f.severity() == Severity::Note);
+        let ok = !damaged && is_ok(&found);
         for finding in found {
             self.find(finding);
         }
@@ -343,6 +303,12 @@ impl<B: Backend> Run<'_, '_, B> {
             if exam.stopped == Some(from) {
                 // Nothing was found out yet.
                 findings.clear();
+            }
+            if from == 0 && exam.stopped != Some(0) {
+                findings.extend(inner.examine_more(&exam));
+            } else {
+                // What is about the blob as a whole was told with its beginning.
+                findings.retain(|finding| !finding.groups().is_empty());
             }
             let is_gone = |f: &Finding| matches!(f, Finding::MissingData { .. });
             if inner.read_only && first && findings.iter().any(is_gone) {
@@ -403,6 +369,10 @@ pub(super) fn expand<B: Backend>(
     Ok(hashes)
 }
 
+fn is_ok(found: &[Finding]) -> bool {
+    found.iter().all(|f| f.severity() == Severity::Note)
+}
+
 struct Looked {
     findings: Vec<Finding>,
     size: Option<u64>,
@@ -410,6 +380,75 @@ struct Looked {
 }
 
 impl<B: Backend> Inner<B> {
+    /// What is wrong with the tags on the disk, and with what they name.
+    pub(super) fn tag_findings(
+        self: &Arc<Self>,
+        find: &mut dyn FnMut(Finding),
+        pulse: &mut dyn FnMut(),
+    ) {
+        pulse();
+        let has_data = self.kernel.state().index.has_data();
+        let map = match load_tags(&self.backend, has_data) {
+            Tags::Known(known) => {
+                if known.file.is_some() && !known.protected {
+                    find(Finding::UnprotectedTags);
+                }
+                known.map
+            }
+            Tags::Missing => return find(Finding::MissingTags),
+            Tags::Damaged(damage) => return find(Finding::DamagedTags(damage)),
+        };
+        let mut read = BTreeSet::new();
+        for (tag, value) in map.iter() {
+            pulse();
+            let (tag, value) = (tag.clone(), *value);
+            if let Some(partial) = self.missing(value.hash) {
+                find(Finding::DanglingTag {
+                    tag,
+                    value,
+                    partial,
+                });
+            } else if value.format == BlobFormat::HashSeq && read.insert(value.hash) {
+                self.sequence_findings(&tag, value.hash, find);
+            }
+        }
+    }
+
+    /// What is missing of a sequence, told for the first of the tags that name it.
+    fn sequence_findings(
+        self: &Arc<Self>,
+        tag: &Tag,
+        sequence: Hash,
+        find: &mut dyn FnMut(Finding),
+    ) {
+        let mut missing = BTreeMap::new();
+        let read = self.peek_children(sequence, |child| {
+            if let Some(partial) = self.missing(child) {
+                missing.insert(child, partial);
+            }
+        });
+        let tag = tag.clone();
+        if let Err(error) = read {
+            let (hash, why) = (sequence, chain(&error));
+            return find(Finding::BadSequence { tag, hash, why });
+        }
+        for (child, partial) in missing {
+            find(Finding::MissingChild {
+                tag: tag.clone(),
+                sequence,
+                child,
+                partial,
+            });
+        }
+    }
+
+    /// Whether a part of a blob is there, where it is not there as a whole.
+    fn missing(&self, hash: Hash) -> Option<bool> {
+        let state = self.kernel.state();
+        let is_partial = || state.index.partials(hash).iter().any(|files| files.data);
+        (!state.index.get(hash).is_complete()).then(is_partial)
+    }
+
     /// What of a blob's files is of no use as it is, or once the outboard is made again.
     pub(super) fn loose_ends(&self, hash: Hash, with_outboard: bool) -> Vec<Finding> {
         let (entry, partials) = {
