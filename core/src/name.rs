@@ -69,7 +69,8 @@ pub enum FileName {
     Tags,
     /// `tags-U.meta`: a tag database being written.
     TagsTemp(Uuid),
-    /// `<hex of name bytes>.meta`: named metadata. No store writes one; it is kept.
+    /// `<hex of name bytes>.meta`: named metadata, kept whatever it is. A damaged `tags.meta` is put there when it is
+    /// replaced.
     NamedMeta(Box<[u8]>),
     /// `lock`: what an exclusive opening holds.
     Lock,

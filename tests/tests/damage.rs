@@ -22,11 +22,15 @@ use common::{
         at_hand, dry_run, groups_of, missing, outside_files, paths_file, provable, repair,
         sealed_paths, try_repair, verify,
     },
-    fresh_env, groups_that_read, outboard, picture, raw, read, tag,
+    external, fresh_env, groups_that_read, outboard, picture, raw, read, tag,
 };
 use flatbao_core::{
     EntryKind, ExternalPath, FileName, Hash, PathError, PathsError, Store, Uuid,
-    store::{Depth, Finding, Mending, Outcome, RepairOptions, Severity, State, Status},
+    progress::unwatched,
+    store::{
+        Depth, ExportMode, ExportOptions, Finding, Mending, Outcome, RepairOptions, Severity,
+        State, Status,
+    },
 };
 use flatbao_mem::{Fault, OpKind};
 
@@ -212,6 +216,9 @@ impl Place {
             assert_eq!(&missing(&good), unread, "{told}: what reads");
         }
 
+        let unread = expected.unread.as_ref().unwrap_or(&expected.lost);
+        self.exports(told, unread.is_empty());
+
         let machine = self.machine.fork();
         let store = machine.open();
         let (mended, left) = repair(&store);
@@ -261,6 +268,30 @@ impl Place {
         repair(&store);
         assert_reads(&machine.kill().open_read_only(), *hash, content);
         assert_eq!(outside_files(&machine), outside);
+    }
+
+    /// A file comes out when all of the blob reads, and nothing at all otherwise; what was good stays.
+    #[track_caller]
+    fn exports(&self, told: &str, is_whole: bool) {
+        let Self { hash, content, .. } = self;
+        let before = missing(&provable(&self.machine, *hash, content));
+        for mode in [ExportMode::Copy, ExportMode::Reference] {
+            let machine = self.machine.fork();
+            let mut outside = outside_files(&machine);
+            let store = machine.open();
+            let options = ExportOptions::default().mode(mode);
+            let exported = store.export_with(*hash, &external("out"), options, &mut unwatched);
+            assert_eq!(exported.is_ok(), is_whole, "{told}: {mode:?} {exported:?}");
+            if is_whole {
+                outside.insert("out".into(), Some(content.clone()));
+                assert_reads(&store, *hash, content);
+            }
+            assert_eq!(outside_files(&machine), outside, "{told}: {mode:?}");
+            drop(store);
+            let machine = machine.crash();
+            let after = missing(&provable(&machine, *hash, content));
+            assert_eq!(after, if is_whole { vec![] } else { before.clone() });
+        }
     }
 
     /// Everything that was good is, nothing more is to be done, and memory and disk agree.
