@@ -8,7 +8,7 @@ use crate::{
     ReadAt, Result, Uuid,
     index::{Entry, PartialFiles},
     io::read_capped,
-    limits::MAX_PATHS_FILE,
+    limits::{MAX_PATHS_FILE, PARTIAL_HOMES},
     store::{Inner, locked},
 };
 
@@ -57,7 +57,8 @@ impl<O: ReadAt> Homes<O> {
     /// The same homes, and these partial entries. Each of their groups is proved like any other.
     pub(crate) fn with_partials(self, partials: &[PartialFiles]) -> Self {
         let with_data = partials.iter().filter(|files| files.data);
-        locked(&self.slots).extend(with_data.map(|files| Slot::Partial(files.uuid)));
+        let slots = with_data.map(|files| Slot::Partial(files.uuid));
+        locked(&self.slots).extend(slots.take(PARTIAL_HOMES));
         self
     }
 

@@ -16,5 +16,8 @@ pub const MAX_COLLECTION_META: u64 = 64 * 1024 * 1024;
 /// How often a name that is taken (a repeated uuid) is tried anew with another uuid.
 pub const UUID_ATTEMPTS: usize = 16;
 
+/// Partial entries of one blob that are asked for groups beside its other homes. More are no help, but handles.
+pub const PARTIAL_HOMES: usize = 16;
+
 /// Bytes of data that are hashed to make a missing outboard again: a hostile file may be large and empty.
 pub const MAX_REBUILD: u64 = 1 << 40;

@@ -52,7 +52,7 @@ pub(crate) struct Verify {
     /// Only these, and what is in them where they are collections
     #[arg(value_name = "REF")]
     pub(crate) references: Vec<OsString>,
-    /// Read all bytes of all data [default]
+    /// Read all bytes of all data; this is the default
     #[arg(long, conflicts_with = "quick")]
     pub(crate) deep: bool,
     /// Of the data read only the last 16 KiB of each blob, which prove its length; outboards are read in full

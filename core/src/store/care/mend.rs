@@ -13,7 +13,7 @@ use crate::{
     proof::{Step, Walk},
     store::{
         Batch, ImportOptions, Inner,
-        care::{Outcome, examine::Exam, home::HomeExam, mending::dead_paths},
+        care::{Outcome, exam::Exam, home::HomeExam, mending::dead_paths},
         exclusive, locked, with_uuid,
     },
     tree::{GROUP, GROUP_LEN, PAIR_LEN, group_range},

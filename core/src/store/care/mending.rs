@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range};
 use crate::{
     Error, Hash, ReadAt, Uuid,
     store::care::{
-        examine::{Exam, Outboard},
+        exam::{Exam, Outboard},
         home::{HomeExam, Place},
     },
     text::lossless,

@@ -3,9 +3,11 @@
 //! *Verify* looks and changes nothing. *Repair* does what can be done without losing a good byte. Both see a
 //! blob through the same [`examine`], which reads the disk and trusts no cache.
 
+mod exam;
 mod examine;
 mod finding;
 mod home;
+mod loose;
 mod mend;
 mod mending;
 mod position;

@@ -2,22 +2,18 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     ops::ControlFlow,
-    sync::Arc,
 };
 
 use crate::{
-    Backend, BlobFormat, Error, FileName, Hash, HashAndFormat, Result, Tag,
-    index::Entry,
-    kernel::Tags,
+    Backend, BlobFormat, Error, Hash, HashAndFormat, Result,
     progress::{Progress, Watch, unwatched},
     store::{
-        Inner, Status, Store,
+        Status, Store,
         care::{Depth, Finding, Position, Severity},
-        open::{Listing, load_tags},
+        open::Listing,
     },
-    text::chain,
 };
 
 /// Hashes that are taken from the index at once.
@@ -145,7 +141,7 @@ impl<B: Backend> Run<'_, '_, B> {
     fn everything(&mut self, from: Option<Position>) -> Result<()> {
         if from.is_none() {
             self.listing()?;
-            self.tags()?;
+            self.tags();
         }
         let inner = &*self.store.inner;
         let mut after = None;
@@ -207,19 +203,13 @@ impl<B: Backend> Run<'_, '_, B> {
 
     /// The tag database as it is on the disk, and whether what it names is there. Told to its end, since the next
     /// run begins with blobs.
-    fn tags(&mut self) -> Result<()> {
-        let mut found = Vec::new();
+    fn tags(&mut self) {
         let step = Progress::Checked { blobs: 0, bytes: 0 };
-        let (watch, soon) = (&mut *self.watch, &mut self.soon);
-        let mut pulse = || *soon |= watch(step).is_break();
         let store = self.store;
-        store
-            .inner
-            .tag_findings(&mut |finding| found.push(finding), &mut pulse);
-        for finding in found {
-            self.find(finding);
-        }
-        Ok(())
+        store.inner.tag_findings(&mut |found| match found {
+            Some(finding) => self.find(finding),
+            None => self.soon |= (self.watch)(step).is_break(),
+        });
     }
 
     /// Looks at one blob. Breaks when the run is to stop.
@@ -377,99 +367,4 @@ struct Looked {
     findings: Vec<Finding>,
     size: Option<u64>,
     stopped: Option<u64>,
-}
-
-impl<B: Backend> Inner<B> {
-    /// What is wrong with the tags on the disk, and with what they name.
-    pub(super) fn tag_findings(
-        self: &Arc<Self>,
-        find: &mut dyn FnMut(Finding),
-        pulse: &mut dyn FnMut(),
-    ) {
-        pulse();
-        let has_data = self.kernel.state().index.has_data();
-        let map = match load_tags(&self.backend, has_data) {
-            Tags::Known(known) => {
-                if known.file.is_some() && !known.protected {
-                    find(Finding::UnprotectedTags);
-                }
-                known.map
-            }
-            Tags::Missing => return find(Finding::MissingTags),
-            Tags::Damaged(damage) => return find(Finding::DamagedTags(damage)),
-        };
-        let mut read = BTreeSet::new();
-        for (tag, value) in map.iter() {
-            pulse();
-            let (tag, value) = (tag.clone(), *value);
-            if let Some(partial) = self.missing(value.hash) {
-                find(Finding::DanglingTag {
-                    tag,
-                    value,
-                    partial,
-                });
-            } else if value.format == BlobFormat::HashSeq && read.insert(value.hash) {
-                self.sequence_findings(&tag, value.hash, find);
-            }
-        }
-    }
-
-    /// What is missing of a sequence, told for the first of the tags that name it.
-    fn sequence_findings(
-        self: &Arc<Self>,
-        tag: &Tag,
-        sequence: Hash,
-        find: &mut dyn FnMut(Finding),
-    ) {
-        let mut missing = BTreeMap::new();
-        let read = self.peek_children(sequence, |child| {
-            if let Some(partial) = self.missing(child) {
-                missing.insert(child, partial);
-            }
-        });
-        let tag = tag.clone();
-        if let Err(error) = read {
-            let (hash, why) = (sequence, chain(&error));
-            return find(Finding::BadSequence { tag, hash, why });
-        }
-        for (child, partial) in missing {
-            find(Finding::MissingChild {
-                tag: tag.clone(),
-                sequence,
-                child,
-                partial,
-            });
-        }
-    }
-
-    /// Whether a part of a blob is there, where it is not there as a whole.
-    fn missing(&self, hash: Hash) -> Option<bool> {
-        let state = self.kernel.state();
-        let is_partial = || state.index.partials(hash).iter().any(|files| files.data);
-        (!state.index.get(hash).is_complete()).then(is_partial)
-    }
-
-    /// What of a blob's files is of no use as it is, or once the outboard is made again.
-    pub(super) fn loose_ends(&self, hash: Hash, with_outboard: bool) -> Vec<Finding> {
-        let (entry, partials) = {
-            let state = self.kernel.state();
-            (state.index.get(hash), state.index.partials(hash).to_vec())
-        };
-        let has_final = entry.has(Entry::OUTBOARD) || with_outboard;
-        let mut found = Vec::new();
-        let mut pairs = false;
-        for files in partials {
-            let (file, counterpart) = match (files.data, files.outboard) {
-                (true, false) => (FileName::PartialData(hash, files.uuid), has_final),
-                (false, true) => (FileName::PartialOutboard(hash, files.uuid), false),
-                _ => continue,
-            };
-            pairs |= counterpart;
-            found.push(Finding::UnpairedPartial { file, counterpart });
-        }
-        if has_final && !entry.is_complete() && !pairs {
-            found.push(Finding::OrphanOutboard { hash });
-        }
-        found
-    }
 }
