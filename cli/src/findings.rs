@@ -107,6 +107,15 @@ impl Remedies {
         let remedies = self.by_text.values();
         remedies.filter_map(|(remedy, hash)| mend(*remedy, *hash))
     }
+
+    /// As [`lines`](Self::lines), for what repair has left: that it would mend it is not true of that.
+    pub(crate) fn lines_after_repair(mut self) -> impl Iterator<Item = String> {
+        let is_other = |remedy: Remedy| !matches!(remedy, Remedy::Repair | Remedy::RepairThenFill);
+        self.by_text.retain(|_, (remedy, _)| is_other(*remedy));
+        self.by_text
+            .into_values()
+            .filter_map(|(remedy, hash)| mend(remedy, hash))
+    }
 }
 
 /// How a run ends that found so much.

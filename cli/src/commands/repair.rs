@@ -59,11 +59,8 @@ pub(crate) fn run(global: &Global, args: &Repair, out: &mut Out) -> Result<Exit>
         out.result(object, || line(&repaired, args.dry_run))?;
     }
     if !out.is_quiet() && !out.is_json() {
-        // That repair mends it is not true of what repair has left.
-        let is_other = |text: &String| !text.contains("`flatbao repair`");
         remedies
-            .lines()
-            .filter(is_other)
+            .lines_after_repair()
             .for_each(|text| out.hint(&text));
     }
     Ok(if unfinished {
