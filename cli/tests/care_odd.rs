@@ -1,15 +1,10 @@
-//! Review: suspicions about the command, each as a test that fails where it is right.
-#![allow(
-    clippy::all,
-    clippy::pedantic,
-    clippy::unwrap_used,
-    clippy::panic,
-    unused
-)]
+//! `flatbao verify`, `repair`, `doctor` and `export --forget` in places that are seldom visited.
+
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::{fs, io::Write, process::Stdio};
+use std::{fs, io::Write, process::Stdio, thread, time::Duration};
 
 use common::{Scene, noise};
 use flatbao_core::Hash;
@@ -23,6 +18,7 @@ fn a_budget_of_all_time_does_not_panic() {
     assert!(ran.code == 0 || ran.code == 2, "{} {}", ran.code, ran.err);
 }
 
+/// The file of a cursor is replaced without touching a file of the user's that has a similar name.
 #[test]
 fn a_cursor_leaves_the_neighbours_alone() {
     let scene = Scene::new();
@@ -35,6 +31,7 @@ fn a_cursor_leaves_the_neighbours_alone() {
     assert_eq!(fs::read_to_string(scene.path("pos.new")).unwrap(), "mine");
 }
 
+/// With nothing to restore, `repair --tags-from` has the same exit code with `--dry-run` and without.
 #[test]
 fn a_dry_run_ends_as_the_real_one() {
     let scene = Scene::new();
@@ -43,7 +40,6 @@ fn a_dry_run_ends_as_the_real_one() {
     let meta = scene.path(".flatbao/tags.meta");
     let good = fs::read(&meta).unwrap();
     scene.write("copy.meta", &good);
-    // Nothing to restore.
     let dry = scene
         .run(["repair", "--tags-from", "copy.meta", "--dry-run"])
         .code;
@@ -76,6 +72,7 @@ fn repair_does_not_call_a_store_without_tags_mended() {
     assert!(verified == 5 && repaired != 0, "{verified} {repaired}");
 }
 
+/// A store in three directories is locked as well while somebody writes to it, and `doctor` says so.
 #[test]
 fn doctor_sees_the_writer_of_three_directories() {
     let scene = Scene::new();
@@ -91,13 +88,14 @@ fn doctor_sees_the_writer_of_three_directories() {
         .spawn()
         .unwrap();
     child.stdin.as_mut().unwrap().write_all(b"abc").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    thread::sleep(Duration::from_millis(700));
     let told = scene.run(["doctor", "--store", "t", "--json"]).out;
     drop(child.stdin.take());
     child.wait().unwrap();
     assert!(told.contains("\"locked\":true"), "{told}");
 }
 
+/// Two files have the same content, and one of them cannot be exported: the content stays in the store for it.
 #[test]
 fn what_was_not_exported_is_not_forgotten() {
     let scene = Scene::new();
@@ -123,7 +121,8 @@ fn what_was_not_exported_is_not_forgotten() {
     );
 }
 
-/// Files of the same content by reference, more than a process may open.
+/// Files of the same content by reference, more than a process may open: verification succeeds all the same.
+#[cfg(unix)]
 #[test]
 fn many_references_to_one_blob_are_no_problem() {
     let scene = Scene::new();
@@ -152,44 +151,28 @@ fn many_references_to_one_blob_are_no_problem() {
     );
 }
 
+/// Whatever `repair --json` prints, of damaged data and of damaged tags, the help names every key of it.
 #[test]
 fn all_keys_of_repair_are_in_its_help() {
     let scene = Scene::new();
     let bytes = noise(100_000);
     scene.write("a", &bytes);
     scene.ok(["add", "a", "--tag", "a"]);
-    let data = scene.data(Hash::of(&bytes));
-    let mut damaged = bytes.clone();
-    damaged[0] ^= 1;
-    fs::write(&data, damaged).unwrap();
+    scene.damage(Hash::of(&bytes), 0);
     let help = scene.run(["repair", "--help"]).out;
     let keys = help.split("JSON keys:").nth(1).unwrap();
-    let ran = scene.run(["repair", "--json"]);
-    let mut missing = Vec::new();
-    for line in ran.json() {
-        for key in line.as_object().unwrap().keys() {
-            if !keys
-                .split(|c: char| !c.is_alphanumeric() && c != '_')
-                .any(|word| word == key)
-            {
-                missing.push(key.clone());
-            }
-        }
-    }
+    let keys: Vec<&str> = keys
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    let mut lines = scene.run(["repair", "--json"]).json();
     let meta = scene.path(".flatbao/tags.meta");
     let mut bytes = fs::read(&meta).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&meta, bytes).unwrap();
-    let ran = scene.run(["repair", "--salvage-tags", "--json"]);
-    for line in ran.json() {
+    lines.extend(scene.run(["repair", "--salvage-tags", "--json"]).json());
+    for line in lines {
         for key in line.as_object().unwrap().keys() {
-            if !keys
-                .split(|c: char| !c.is_alphanumeric() && c != '_')
-                .any(|word| word == key)
-            {
-                missing.push(key.clone());
-            }
+            assert!(keys.contains(&key.as_str()), "{key}");
         }
     }
-    assert!(missing.is_empty(), "{missing:?}");
 }
