@@ -81,11 +81,7 @@ pub(crate) fn targets(store: &Store, references: &[OsString]) -> Result<Vec<Hash
     for text in references {
         let found = reference::resolve(store, text)?;
         // One that is damaged is looked at as what it is called.
-        let format = match found.format {
-            Some(format) => format,
-            None if matches!(collection::meant(store, &found), Ok(Some(_))) => BlobFormat::HashSeq,
-            None => BlobFormat::Raw,
-        };
+        let format = collection::format(store, &found).unwrap_or(BlobFormat::Raw);
         let hash = found.hash;
         targets.push(HashAndFormat { hash, format });
     }
