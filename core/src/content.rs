@@ -1,17 +1,22 @@
 //! What a blob's bytes are proved with: its outboard where that is right, otherwise its data themselves.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     Backend, BackendError, Damage, Error, FileName, Hash, ReadAt, Result,
     homes::{Home, Homes},
     index::Entry,
     io::read_full_at,
+    parts::Parts,
     progress::{Watch, unwatched},
+    proof::{Leaf, OutboardPairs, Pairs, Walk},
     store::{Inner, locked},
     tree::{
-        Cv, GROUP, GROUP_LEN, Hashed, PAGE_GROUPS, Subtree, group_cv, group_range, groups, merge,
-        outboard_len, parent, split_pair, unmerge,
+        Cv, GROUP, GROUP_LEN, Hashed, PAGE_GROUPS, PAIR_LEN, Subtree, group_cv, group_range,
+        groups, left_of, merge, outboard_len, parent, split_pair, unmerge,
     },
 };
 
@@ -20,6 +25,8 @@ pub(crate) enum Content<O> {
     /// A blob of one group, proved.
     Small(Arc<[u8]>),
     Tree(Box<Tree<O>>),
+    /// What there is of a blob that is not complete.
+    Parts(Box<Parts<O>>),
 }
 
 /// A blob of several groups.
@@ -95,6 +102,74 @@ impl<B: Backend> Inner<B> {
             return Ok(Content::Tree(Box::new(Tree { homes, ..tree })));
         }
         self.content_of_homes(hash, homes, watch)
+    }
+
+    /// As [`content`](Self::content), also of a blob of which only a part is there.
+    pub(crate) fn content_or_part(
+        &self,
+        hash: Hash,
+        watch: &mut Watch<'_>,
+    ) -> Result<Content<B::Object>> {
+        match self.content(hash, true, watch) {
+            Err(Error::Incomplete(_)) => {}
+            other => return other,
+        }
+        match self.parts(hash, watch)? {
+            Some(parts) => Ok(Content::Parts(parts.into())),
+            // Meanwhile it was completed, or nothing of it can be proved.
+            None => self.content(hash, true, watch),
+        }
+    }
+
+    /// A walk over what proves a blob.
+    pub(crate) fn walk<'a>(&'a self, hash: Hash, content: &'a Content<B::Object>) -> Walk<'a> {
+        let no_outboard: Option<&B::Object> = None;
+        match content {
+            Content::Small(bytes) => Walk::new(no_outboard, bytes.len() as u64),
+            Content::Parts(parts) => parts.walk(),
+            Content::Tree(tree) => {
+                let size = tree.size();
+                let rebuilt = RebuiltPairs {
+                    inner: self,
+                    hash,
+                    tree,
+                    size,
+                };
+                let walk = Walk::new(no_outboard, size);
+                match &tree.outboard {
+                    // After a rebuild that has found another size it says nothing.
+                    Some(outboard) if tree.size == size => {
+                        walk.and(OutboardPairs::new(outboard), size)
+                    }
+                    _ => walk,
+                }
+                .and(rebuilt, size)
+            }
+        }
+    }
+
+    /// The bytes of a group that a walk has come by, verified.
+    pub(crate) fn bytes_of(
+        &self,
+        hash: Hash,
+        content: &Content<B::Object>,
+        leaf: &Leaf,
+    ) -> Result<Vec<u8>> {
+        match content {
+            Content::Small(bytes) => Ok(bytes.to_vec()),
+            Content::Tree(tree) => {
+                let (size, is_proven) = (tree.size(), tree.is_proven());
+                let value = leaf.value();
+                self.read_group(hash, &tree.homes, size, is_proven, leaf.group, value)
+                    .inspect_err(|error| self.note_damage(hash, error))
+            }
+            Content::Parts(parts) => {
+                let mut buf = vec![0; GROUP_LEN];
+                let len = parts.read(leaf, &mut buf).map(<[u8]>::len);
+                buf.truncate(len.ok_or_else(|| parts.missing(leaf.group))?);
+                Ok(buf)
+            }
+        }
     }
 
     /// Without a usable outboard: a home of one group proves itself, a larger one is hashed.
@@ -255,9 +330,7 @@ impl<B: Backend> Inner<B> {
             }
             _ => {
                 // The claimed size was wrong, and with it the number of groups.
-                let offset = group * GROUP;
-                let damage = Damage::Outboard { offset };
-                Err(Error::Corrupt { hash, damage })
+                Err(outboard_damage(hash, group * GROUP))
             }
         }
     }
@@ -295,11 +368,19 @@ impl<B: Backend> Inner<B> {
 
     /// The values of a page's groups, without the outboard: from data that hash to the blob's name.
     fn page_of_rebuilt(&self, hash: Hash, tree: &Tree<B::Object>, page: u64) -> Result<Arc<[Cv]>> {
-        let damage = || {
-            let offset = page * PAGE_GROUPS * GROUP;
-            let damage = Damage::Outboard { offset };
-            Error::Corrupt { hash, damage }
-        };
+        let offset = page * PAGE_GROUPS * GROUP;
+        let rebuilt = self.rebuilt(hash, tree, offset)?;
+        self.page_of_data(tree, rebuilt, page)
+            .map_err(|failed| failed.unwrap_or_else(|| outboard_damage(hash, offset)))
+    }
+
+    /// What the data themselves prove. `offset` is where that is needed.
+    fn rebuilt<'t>(
+        &self,
+        hash: Hash,
+        tree: &'t Tree<B::Object>,
+        offset: u64,
+    ) -> Result<&'t Rebuilt> {
         if tree.rebuilt.get().is_none() {
             let rebuilt = match self.rebuild(hash, &tree.homes, &mut unwatched) {
                 Ok(rebuilt) => Some(rebuilt),
@@ -309,9 +390,7 @@ impl<B: Backend> Inner<B> {
             };
             tree.rebuilt.get_or_init(|| rebuilt);
         }
-        let rebuilt = tree.rebuilt().ok_or_else(damage)?;
-        self.page_of_data(tree, rebuilt, page)
-            .map_err(|failed| failed.unwrap_or_else(damage))
+        tree.rebuilt().ok_or_else(|| outboard_damage(hash, offset))
     }
 
     /// The values of a page's groups, hashed from a home whose bytes still give the page's value. The error
@@ -406,6 +485,49 @@ impl<B: Backend> Inner<B> {
         // That bytes are wrong says more than that another home does not open.
         Err(damaged.unwrap_or_else(|| homes.failure(failed)))
     }
+}
+
+/// The pairs of a tree without an outboard that is right, hashed from its data.
+struct RebuiltPairs<'a, B: Backend> {
+    inner: &'a Inner<B>,
+    hash: Hash,
+    tree: &'a Tree<B::Object>,
+    size: u64,
+}
+
+impl<B: Backend> Pairs for RebuiltPairs<'_, B> {
+    fn pair(&mut self, tree: Subtree) -> io::Result<Option<[u8; PAIR_LEN]>> {
+        let (hash, page) = (self.hash, tree.start / PAGE_GROUPS);
+        let rebuilt = self.inner.rebuilt(hash, self.tree, tree.start * GROUP)?;
+        if rebuilt.size != self.size {
+            return Ok(None);
+        }
+        let pair_of = |halves: Option<(&[Cv], &[Cv])>| {
+            let (left, right) = halves?;
+            let value_of = |values| merge(values, false, &mut Vec::new());
+            [value_of(left), value_of(right)].as_flattened().try_into().ok()
+        };
+        if tree.groups > PAGE_GROUPS {
+            let pages = tree.groups.div_ceil(PAGE_GROUPS);
+            return Ok(pair_of(halves(&rebuilt.pages, page, pages)));
+        }
+        let values = self.inner.page_of_rebuilt(hash, self.tree, page)?;
+        Ok(pair_of(halves(&values, tree.start % PAGE_GROUPS, tree.groups)))
+    }
+}
+
+/// The values of the halves of a subtree of `count` neighbours.
+fn halves(values: &[Cv], first: u64, count: u64) -> Option<(&[Cv], &[Cv])> {
+    let first = usize::try_from(first).ok()?;
+    let count_here = usize::try_from(count).ok()?;
+    let values = values.get(first..first.checked_add(count_here)?)?;
+    values.split_at_checked(usize::try_from(left_of(count)).ok()?)
+}
+
+/// The damage of an outboard and of data that prove nothing from an offset on.
+pub(crate) fn outboard_damage(hash: Hash, offset: u64) -> Error {
+    let damage = Damage::Outboard { offset };
+    Error::Corrupt { hash, damage }
 }
 
 /// The damage of bytes that do not hash to the name, with nothing to tell which of them are wrong.

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     BackendError, BatchError, CollectionError, FileName, Hash, HashSeqError, PathError, PathsError,
-    Tag, TagError, TagFileError,
+    StreamError, Tag, TagError, TagFileError,
 };
 
 /// The result of a store's operations.
@@ -20,6 +20,22 @@ pub enum Error {
     /// Only a part of the blob is there.
     #[error("blob {0} is incomplete")]
     Incomplete(Hash),
+    /// This part of the blob is not there.
+    #[error("the 16 KiB at offset {offset} of blob {hash} are not there")]
+    MissingGroup {
+        /// The blob.
+        hash: Hash,
+        /// Bytes from the start of the blob to the first group that is missing.
+        offset: u64,
+    },
+    /// What was received is not what was asked for. What was proved before is kept.
+    #[error("the stream of blob {hash} is wrong")]
+    Stream {
+        /// The blob.
+        hash: Hash,
+        /// What is wrong with it.
+        source: StreamError,
+    },
     /// Bytes of the blob do not hash to what they should. None of them was handed out.
     #[error("blob {hash} is damaged: {damage}")]
     Corrupt {
@@ -47,9 +63,12 @@ pub enum Error {
     /// This opening does not write.
     #[error("this store cannot be written")]
     NotWritable(#[source] NotWritable),
-    /// The source of an import failed.
+    /// The source of an import, or of a stream, failed.
     #[error("cannot read what is to be imported")]
     Source(#[source] io::Error),
+    /// Whatever a stream was sent to failed.
+    #[error("cannot write the stream")]
+    Sink(#[source] io::Error),
     /// There are more bytes than are allowed, in the source of an import or in a blob.
     #[error("there are more than {cap} bytes, which is the most allowed")]
     TooLarge {
@@ -210,7 +229,9 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "not_found",
-            Self::Incomplete(_) => "incomplete",
+            Self::Incomplete(_) | Self::MissingGroup { .. } => "incomplete",
+            Self::Stream { .. } => "stream",
+            Self::Sink(_) => "sink",
             Self::Corrupt { .. } | Self::Paths { .. } => "corrupt",
             Self::Unreadable { .. } => "unreadable",
             Self::NotWritable(NotWritable::ReadOnly) => "read_only",
@@ -259,7 +280,18 @@ impl Error {
             Self::Unreadable { .. } => {
                 "bring the file back to where it was, or import the same content again"
             }
-            Self::Incomplete(_) => "import or receive the rest of it",
+            Self::Incomplete(_) | Self::MissingGroup { .. } => "import or receive the rest of it",
+            Self::Stream {
+                source: StreamError::TooLong,
+                ..
+            } => "receive the very ranges that were sent",
+            Self::Stream {
+                source: StreamError::Truncated { .. },
+                ..
+            } => "receive what is still missing: what came is kept",
+            Self::Stream { .. } => {
+                "receive it from somewhere else: what came before that is kept, and only the rest is missing"
+            }
             Self::NotWritable(NotWritable::ReadOnly) => "open the store for writing",
             Self::NotWritable(NotWritable::TagsDamaged(_)) => {
                 "restore tags.meta from a copy; reading works meanwhile, and nothing is collected"
@@ -305,13 +337,19 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::NotFound(_) | Error::NoTag(_) => io::ErrorKind::NotFound,
+            Error::Stream {
+                source: StreamError::Truncated { .. },
+                ..
+            } => io::ErrorKind::UnexpectedEof,
             Error::Incomplete(_)
+            | Error::MissingGroup { .. }
+            | Error::Stream { .. }
             | Error::Corrupt { .. }
             | Error::Paths { .. }
             | Error::HashSeq { .. }
             | Error::Collection { .. } => io::ErrorKind::InvalidData,
             Error::NotWritable(NotWritable::ReadOnly) => io::ErrorKind::ReadOnlyFilesystem,
-            Error::Source(source) | Error::Entropy(source) => source.kind(),
+            Error::Source(source) | Error::Sink(source) | Error::Entropy(source) => source.kind(),
             Error::TooLarge { .. } => io::ErrorKind::FileTooLarge,
             Error::Path { .. } | Error::Tag(_) => io::ErrorKind::InvalidInput,
             Error::InUse { .. } | Error::Backend(BackendError::Busy) => io::ErrorKind::ResourceBusy,

@@ -81,6 +81,16 @@ pub(crate) struct PartialFiles {
     pub(crate) outboard: bool,
 }
 
+impl PartialFiles {
+    /// Those that are there.
+    pub(crate) fn names(self, hash: Hash) -> impl Iterator<Item = FileName> {
+        let data = FileName::PartialData(hash, self.uuid);
+        let outboard = FileName::PartialOutboard(hash, self.uuid);
+        let data = self.data.then_some(data);
+        data.into_iter().chain(self.outboard.then_some(outboard))
+    }
+}
+
 /// All blobs by hash.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -196,18 +206,9 @@ impl Index {
 
     /// All files of a blob, in the order in which they are removed.
     pub(crate) fn names(&self, hash: Hash) -> Vec<FileName> {
-        let partials = self.partials(hash).iter().flat_map(|files| {
-            [
-                files
-                    .data
-                    .then_some(FileName::PartialData(hash, files.uuid)),
-                files
-                    .outboard
-                    .then_some(FileName::PartialOutboard(hash, files.uuid)),
-            ]
-        });
+        let partials = self.partials(hash).iter();
         self.complete_names(hash)
-            .chain(partials.flatten())
+            .chain(partials.flat_map(|files| files.names(hash)))
             .collect()
     }
 

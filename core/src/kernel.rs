@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    BlobFormat, Error, FileName, Hash, HashAndFormat, NotWritable, Result, TagDamage, TagMap,
+    BlobFormat, Error, FileName, Hash, HashAndFormat, NotWritable, Result, TagDamage, TagMap, Uuid,
     index::{Entry, Index},
     text::chain,
 };
@@ -35,6 +35,8 @@ pub(crate) struct State {
     leases: BTreeMap<HashAndFormat, usize>,
     /// Blobs whose files are being removed right now.
     deleting: BTreeSet<Hash>,
+    /// Partial entries that are being filled right now.
+    filling: BTreeSet<Uuid>,
     /// Collections between mark and sweep.
     epochs: usize,
     /// What was protected since the oldest of them began.
@@ -72,6 +74,7 @@ impl Kernel {
                 refusal,
                 leases: BTreeMap::new(),
                 deleting: BTreeSet::new(),
+                filling: BTreeSet::new(),
                 epochs: 0,
                 touched: BTreeSet::new(),
                 sequences: 0,
@@ -122,6 +125,14 @@ impl Kernel {
             kernel: Arc::clone(self),
             value,
         }
+    }
+
+    /// Takes a partial entry to fill it; `None` when another one is filling it.
+    pub(crate) fn claim(self: &Arc<Self>, uuid: Uuid) -> Option<Claim> {
+        self.state().filling.insert(uuid).then(|| Claim {
+            kernel: Arc::clone(self),
+            uuid,
+        })
     }
 
     /// Waits until none of these blobs is being removed.
@@ -199,6 +210,25 @@ impl Kernel {
     }
 }
 
+/// A partial entry that nobody else fills.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    kernel: Arc<Kernel>,
+    uuid: Uuid,
+}
+
+impl Claim {
+    pub(crate) fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.kernel.state().filling.remove(&self.uuid);
+    }
+}
+
 /// A blob whose files are about to go.
 #[derive(Debug)]
 pub(crate) struct Doomed {
@@ -231,6 +261,18 @@ impl State {
     /// Roots that temporary tags and work under way hold now.
     pub(crate) fn leases(&self) -> Vec<HashAndFormat> {
         self.leases.keys().copied().collect()
+    }
+
+    /// Whether somebody is filling a partial entry.
+    pub(crate) fn is_filled(&self, uuid: Uuid) -> bool {
+        self.filling.contains(&uuid)
+    }
+
+    /// The partial files of a blob that nobody is filling.
+    pub(crate) fn idle_partial_names(&self, hash: Hash) -> Vec<FileName> {
+        let partials = self.index.partials(hash).iter();
+        let idle = partials.filter(|files| !self.filling.contains(&files.uuid));
+        idle.flat_map(|files| files.names(hash)).collect()
     }
 
     /// Whether a temporary tag or work under way holds the blob itself.

@@ -33,6 +33,29 @@ pub enum Progress {
         /// All bytes.
         total: u64,
     },
+    /// Bytes of a stream sent so far.
+    Sent {
+        /// Bytes.
+        bytes: u64,
+        /// All bytes.
+        total: u64,
+    },
+    /// Bytes of a stream received so far.
+    Received {
+        /// Bytes.
+        bytes: u64,
+        /// All bytes, if the size that the stream claims is right.
+        total: u64,
+    },
+    /// Blobs of a copy that are there so far, and the bytes that came for them.
+    Copied {
+        /// Blobs.
+        blobs: u64,
+        /// All blobs.
+        total: u64,
+        /// Bytes.
+        bytes: u64,
+    },
     /// Blobs looked at so far in a verification, and the bytes that took.
     Checked {
         /// Blobs.

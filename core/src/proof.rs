@@ -8,9 +8,10 @@ use std::{
 use range_collections::{RangeSet2, range_set::RangeSetRange};
 
 use crate::{
-    Hash, ReadAt,
+    Error, Hash, ReadAt,
     io::read_full_at,
-    tree::{Cv, PAIR_LEN, Subtree, group_cv, groups, parent, split_pair},
+    ranges::Selection,
+    tree::{Cv, GROUP_CHUNKS, PAIR_LEN, Subtree, group_cv, groups, parent, split_pair},
 };
 
 /// Bytes of the outboard that are read at once.
@@ -26,6 +27,11 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
+    /// Its chaining value; the hash of the blob when it is the whole of it.
+    pub(crate) fn value(&self) -> &Cv {
+        &self.value
+    }
+
     /// Whether these are the group's bytes.
     pub(crate) fn proves(&self, bytes: &[u8]) -> bool {
         if self.is_root {
@@ -39,36 +45,72 @@ impl Leaf {
 /// What a walk comes by, in the order of the groups.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// A pair that is right, and where it stands in the outboard.
-    Pair(u64, [u8; PAIR_LEN]),
+    /// A pair that is right.
+    Pair(Pair),
     Known(Leaf),
     /// Groups above which a pair is wrong, missing or cannot be read.
     Unknown(Range<u64>),
 }
 
+/// A pair that is right.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    /// The groups it is about.
+    pub(crate) groups: Range<u64>,
+    /// Where it stands in the outboard.
+    pub(crate) offset: u64,
+    pub(crate) bytes: [u8; PAIR_LEN],
+    /// Which of the sources had it, the first one being 0.
+    pub(crate) source: usize,
+}
+
+/// Where pairs come from. They need not be right.
+pub(crate) trait Pairs {
+    /// The pair of a subtree of several groups; `None` when there is none.
+    fn pair(&mut self, tree: Subtree) -> io::Result<Option<[u8; PAIR_LEN]>>;
+}
+
 /// A walk over the tree of a blob, down from its root as far as pairs are right. A hole is a pair of zeros,
 /// and never right: the walk is as long as what is really there.
-pub(crate) struct Walk<'a, O> {
-    outboard: Option<&'a O>,
+pub(crate) struct Walk<'a> {
+    sources: Vec<Source<'a>>,
     size: u64,
     within: Range<u64>,
-    block: Vec<u8>,
-    block_at: u64,
+    selection: Option<&'a Selection>,
     /// Why pairs could not be read, where that is the reason.
     pub(crate) failed: Option<io::Error>,
 }
 
-impl<'a, O: ReadAt> Walk<'a, O> {
+struct Source<'a> {
+    pairs: Box<dyn Pairs + 'a>,
+    /// The size under which they stand where they do.
+    size: u64,
+}
+
+impl<'a> Walk<'a> {
     /// A walk over the groups of a blob that has `size` bytes, as is claimed.
-    pub(crate) fn new(outboard: Option<&'a O>, size: u64) -> Self {
-        Self {
-            outboard,
+    pub(crate) fn new<O: ReadAt>(outboard: Option<&'a O>, size: u64) -> Self {
+        let walk = Self {
+            sources: Vec::new(),
             size,
             within: 0..groups(size),
-            block: Vec::new(),
-            block_at: 0,
+            selection: None,
             failed: None,
+        };
+        match outboard {
+            Some(outboard) => walk.and(OutboardPairs::new(outboard), size),
+            None => walk,
         }
+    }
+
+    /// Also with these pairs, where those before are not right. They may stand where they do by another size:
+    /// as long as the way down is the same, a pair is a pair.
+    pub(crate) fn and(mut self, pairs: impl Pairs + 'a, size: u64) -> Self {
+        self.sources.push(Source {
+            pairs: Box::new(pairs),
+            size,
+        });
+        self
     }
 
     /// Only over these groups.
@@ -77,23 +119,44 @@ impl<'a, O: ReadAt> Walk<'a, O> {
         self
     }
 
+    /// Only over the groups that have a selected chunk.
+    pub(crate) fn selecting(mut self, selection: &'a Selection) -> Self {
+        self.selection = Some(selection);
+        self
+    }
+
+    /// Why pairs could not be had, where that is known.
+    pub(crate) fn failure(&mut self) -> Option<Error> {
+        let failed = self.failed.take()?;
+        failed.downcast::<Error>().ok()
+    }
+
     pub(crate) fn run(
         &mut self,
         hash: Hash,
         each: &mut dyn FnMut(Step) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        self.visit(Subtree::root(self.size), hash.as_bytes(), each)
+        let is_one_shape = self.sources.iter().all(|source| source.size == self.size);
+        let shapes = self.sources.iter().map(|source| Subtree::root(source.size));
+        let shapes: Option<Vec<_>> = (!is_one_shape).then(|| shapes.collect());
+        let root = Subtree::root(self.size);
+        self.visit(root, shapes.as_deref(), hash.as_bytes(), each)
     }
 
+    /// `shapes` are what the sources have in this place, where their sizes differ.
     fn visit(
         &mut self,
         tree: Subtree,
+        shapes: Option<&[Subtree]>,
         value: &Cv,
         each: &mut dyn FnMut(Step) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let end = tree.start + tree.groups;
-        let asked = tree.start.max(self.within.start)..end.min(self.within.end);
-        if asked.is_empty() {
+        let whole = tree.range();
+        let asked = whole.start.max(self.within.start)..whole.end.min(self.within.end);
+        let is_selected = |selection: &Selection| {
+            selection.has_any(whole.start * GROUP_CHUNKS, whole.end * GROUP_CHUNKS)
+        };
+        if asked.is_empty() || !self.selection.is_none_or(is_selected) {
             return ControlFlow::Continue(());
         }
         if tree.groups == 1 {
@@ -103,41 +166,97 @@ impl<'a, O: ReadAt> Walk<'a, O> {
                 is_root: tree.is_root,
             }));
         }
-        let pair = self.pair(tree.offset);
-        match pair
-            .as_ref()
-            .and_then(|pair| Some((pair, split_pair(pair)?)))
-        {
-            Some((pair, (left_value, right_value)))
-                if parent(&left_value, &right_value, tree.is_root) == *value =>
-            {
-                each(Step::Pair(tree.offset, *pair))?;
-                let (left, right) = tree.split();
-                self.visit(left, &left_value, each)?;
-                self.visit(right, &right_value, each)
-            }
-            _ => each(Step::Unknown(asked)),
-        }
+        let Some((pair, left_value, right_value)) = self.right_pair(tree, shapes, value) else {
+            return each(Step::Unknown(asked));
+        };
+        each(Step::Pair(pair))?;
+        let (left, right) = tree.split();
+        let halves = shapes.map(|shapes| shapes.iter().map(|shape| half_of(*shape)).unzip());
+        let (lefts, rights): (Option<Vec<_>>, Option<Vec<_>>) = halves.unzip();
+        self.visit(left, lefts.as_deref(), &left_value, each)?;
+        self.visit(right, rights.as_deref(), &right_value, each)
     }
 
-    /// The pair at an offset. In pre-order the next one is most often in the block that was read last.
-    fn pair(&mut self, offset: u64) -> Option<[u8; PAIR_LEN]> {
-        let outboard = self.outboard?;
+    /// The first pair that hashes to what was proved to be there.
+    fn right_pair(
+        &mut self,
+        tree: Subtree,
+        shapes: Option<&[Subtree]>,
+        value: &Cv,
+    ) -> Option<(Pair, Cv, Cv)> {
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            let place = shapes.map_or(tree, |shapes| shapes[index]);
+            if place.groups < 2 {
+                continue;
+            }
+            let bytes = match source.pairs.pair(place) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.failed.get_or_insert(error);
+                    continue;
+                }
+            };
+            if let Some((left, right)) = split_pair(&bytes)
+                && parent(&left, &right, tree.is_root) == *value
+            {
+                let pair = Pair {
+                    groups: tree.range(),
+                    offset: tree.offset,
+                    bytes,
+                    source: index,
+                };
+                return Some((pair, left, right));
+            }
+        }
+        None
+    }
+}
+
+/// The halves of a subtree of another shape: below a single group there is nothing.
+fn half_of(shape: Subtree) -> (Subtree, Subtree) {
+    match shape.groups {
+        0 | 1 => {
+            let nothing = Subtree { groups: 0, ..shape };
+            (nothing, nothing)
+        }
+        _ => shape.split(),
+    }
+}
+
+/// The pairs of an outboard file. In pre-order the next one is most often in the block that was read last.
+pub(crate) struct OutboardPairs<'a, O> {
+    outboard: &'a O,
+    block: Vec<u8>,
+    block_at: u64,
+}
+
+impl<'a, O> OutboardPairs<'a, O> {
+    pub(crate) fn new(outboard: &'a O) -> Self {
+        Self {
+            outboard,
+            block: Vec::new(),
+            block_at: 0,
+        }
+    }
+}
+
+impl<O: ReadAt> Pairs for OutboardPairs<'_, O> {
+    fn pair(&mut self, tree: Subtree) -> io::Result<Option<[u8; PAIR_LEN]>> {
+        let offset = tree.offset;
         let in_block = |at: u64, block: &[u8]| {
             let start = usize::try_from(offset.checked_sub(at)?).ok()?;
             block.get(start..)?.first_chunk().copied()
         };
         if let Some(pair) = in_block(self.block_at, &self.block) {
-            return Some(pair);
+            return Ok(Some(pair));
         }
         self.block.resize(BLOCK, 0);
-        let read = read_full_at(outboard, &mut self.block, offset).unwrap_or_else(|error| {
-            self.failed.get_or_insert(error);
-            0
-        });
-        self.block.truncate(read);
+        let read = read_full_at(self.outboard, &mut self.block, offset);
+        self.block.truncate(*read.as_ref().unwrap_or(&0));
         self.block_at = offset;
-        in_block(offset, &self.block)
+        read?;
+        Ok(in_block(offset, &self.block))
     }
 }
 
@@ -166,7 +285,7 @@ fn set_of(ranges: &[Range<u64>]) -> RangeSet2<u64> {
     RangeSet2::new(boundaries.collect()).unwrap_or_else(RangeSet2::empty)
 }
 
-fn ranges_of(set: &RangeSet2<u64>) -> Vec<Range<u64>> {
+pub(crate) fn ranges_of(set: &RangeSet2<u64>) -> Vec<Range<u64>> {
     let bounded = |range: RangeSetRange<&u64>| match range {
         RangeSetRange::Range(range) => Some(*range.start..*range.end),
         // No set of groups is without an end.
@@ -216,10 +335,10 @@ mod tests {
         let file = file.as_ref();
         let _ = Walk::new(file, size).within(within).run(hash, &mut |step| {
             match step {
-                Step::Pair(offset, pair) => {
-                    let at = usize::try_from(offset).unwrap();
-                    assert_eq!(file.unwrap()[at..at + PAIR_LEN], pair);
-                    seen.pairs.push(offset);
+                Step::Pair(pair) => {
+                    let at = usize::try_from(pair.offset).unwrap();
+                    assert_eq!(file.unwrap()[at..at + PAIR_LEN], pair.bytes);
+                    seen.pairs.push(pair.offset);
                 }
                 Step::Known(leaf) => {
                     assert!(leaf.group >= last, "groups come in order");

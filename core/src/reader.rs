@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
+    ops::{ControlFlow, Range},
     sync::{Arc, Mutex},
 };
 
@@ -10,9 +11,11 @@ use crate::{
     content::{Content, Tree},
     index::Entry,
     io::read_full_at,
+    parts::Parts,
     progress::{Watch, unwatched},
+    proof::Step,
     store::{Inner, Store, locked},
-    tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, group_cv, group_range},
+    tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, group_cv, group_range, groups},
 };
 
 /// Reads a blob: `Read`, `Seek` and [`ReadAt`].
@@ -47,16 +50,48 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// Likewise; [`Error::Cancelled`] when `watch` says so.
     pub fn reader_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<BlobReader<B>> {
-        match self.inner.reader(hash, true, watch) {
-            // A writer beside this opening may have added it, or moved it to another home.
+        self.opened(hash, |inner| inner.reader(hash, true, watch))
+    }
+
+    /// Opens a blob of which only a part may be there: what is there reads, verified, and what is not is
+    /// [`Error::MissingGroup`]. A size is exposed when the last group is there.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader), but for [`Error::Incomplete`]: that only where nothing of the blob can be
+    /// proved.
+    pub fn partial_reader(&self, hash: Hash) -> Result<BlobReader<B>> {
+        self.partial_reader_with(hash, &mut unwatched)
+    }
+
+    /// As [`partial_reader`](Self::partial_reader), watched: where partial entries claim several sizes, all
+    /// that is there is proved before the first byte comes.
+    ///
+    /// # Errors
+    /// Likewise; [`Error::Cancelled`] when `watch` says so.
+    pub fn partial_reader_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<BlobReader<B>> {
+        self.opened(hash, |inner| {
+            let content = inner.content_or_part(hash, watch)?;
+            Ok(inner.reader_of(hash, content))
+        })
+    }
+
+    /// Opens something of a blob, a second time where a writer beside this opening may have added the blob, or
+    /// moved it to another home.
+    pub(crate) fn opened<T>(
+        &self,
+        hash: Hash,
+        mut open: impl FnMut(&Arc<Inner<B>>) -> Result<T>,
+    ) -> Result<T> {
+        let outcome = match open(&self.inner) {
             Err(Error::NotFound(_) | Error::Incomplete(_) | Error::Unreadable { .. })
                 if self.inner.read_only =>
             {
                 self.refresh()?;
-                self.inner.reader(hash, true, watch)
+                open(&self.inner)
             }
             other => other,
-        }
+        };
+        outcome.inspect_err(|error| self.inner.note_damage(hash, error))
     }
 
     /// Reads a whole blob that is expected to be small: at most `cap` bytes.
@@ -93,6 +128,8 @@ impl<B: Backend> BlobReader<B> {
     pub fn proven_size(&self) -> Result<u64> {
         let tree = match &self.content {
             Content::Small(bytes) => return Ok(bytes.len() as u64),
+            Content::Parts(parts) if parts.is_proven => return Ok(parts.size),
+            Content::Parts(parts) => return Err(parts.missing(groups(parts.size) - 1)),
             Content::Tree(tree) => tree,
         };
         if !tree.is_proven() {
@@ -110,6 +147,7 @@ impl<B: Backend> BlobReader<B> {
     pub fn read_verified(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
         let tree = match &self.content {
             Content::Small(bytes) => return Ok(bytes.read_at(buf, offset).unwrap_or_default()),
+            Content::Parts(parts) => return self.read_parts(parts, buf, offset),
             Content::Tree(tree) => tree,
         };
         if buf.is_empty() {
@@ -129,6 +167,19 @@ impl<B: Backend> BlobReader<B> {
             }
             return self.noted(self.read_groups(tree, &values, size, group, whole, buf));
         }
+        self.read_piece(buf, group, skip, || {
+            self.noted(self.inner.group(self.hash, tree, group))
+        })
+    }
+
+    /// Reads a part of a group, which is verified once for reads in sequence.
+    fn read_piece(
+        &self,
+        buf: &mut [u8],
+        group: u64,
+        skip: u64,
+        verified: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<usize> {
         // Less than a group, and so a length in memory.
         let skip = usize::try_from(skip).unwrap_or(GROUP_LEN);
         let serve = |bytes: &[u8], buf: &mut [u8]| {
@@ -142,10 +193,68 @@ impl<B: Backend> BlobReader<B> {
         {
             return Ok(serve(bytes, buf));
         }
-        let bytes = self.noted(self.inner.group(self.hash, tree, group))?;
+        let bytes = verified()?;
         let len = serve(&bytes, buf);
         *locked(&self.recent) = Some((group, bytes));
         Ok(len)
+    }
+
+    /// Reads of what partial entries have, up to the first group that none has.
+    fn read_parts(
+        &self,
+        parts: &Parts<B::Object>,
+        buf: &mut [u8],
+        offset: u64,
+    ) -> Result<usize> {
+        if offset >= parts.size {
+            // Where the end is, only the last group proves.
+            return self.proven_size().map(|_| 0);
+        }
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let (group, skip) = (offset / GROUP, offset % GROUP);
+        let whole = match skip {
+            0 => whole_groups(group, buf.len(), parts.size) as u64,
+            _ => 0,
+        };
+        if whole == 0 {
+            return self.read_piece(buf, group, skip, || {
+                let mut bytes = vec![0; GROUP_LEN];
+                let read = self.read_run(parts, group..group + 1, &mut bytes);
+                bytes.truncate(read);
+                match read {
+                    0 => Err(parts.missing(group)),
+                    _ => Ok(bytes),
+                }
+            });
+        }
+        match self.read_run(parts, group..group + whole, buf) {
+            0 => Err(parts.missing(group)),
+            read => Ok(read),
+        }
+    }
+
+    /// Reads groups one after the other, as long as they are there.
+    fn read_run(&self, parts: &Parts<B::Object>, groups: Range<u64>, buf: &mut [u8]) -> usize {
+        let mut group = vec![0; GROUP_LEN];
+        let mut filled = 0;
+        let _ = parts.walk().within(groups).run(self.hash, &mut |step| {
+            let leaf = match step {
+                Step::Pair(_) => return ControlFlow::Continue(()),
+                Step::Unknown(_) => return ControlFlow::Break(()),
+                Step::Known(leaf) => leaf,
+            };
+            match parts.read(&leaf, &mut group) {
+                Some(bytes) => {
+                    buf[filled..filled + bytes.len()].copy_from_slice(bytes);
+                    filled += bytes.len();
+                    ControlFlow::Continue(())
+                }
+                None => ControlFlow::Break(()),
+            }
+        });
+        filled
     }
 
     /// Reads whole groups straight into the buffer, then verifies them there.
@@ -233,13 +342,17 @@ impl<B: Backend> Inner<B> {
             }
             content => content.inspect_err(|error| self.note_damage(hash, error))?,
         };
-        Ok(BlobReader {
+        Ok(self.reader_of(hash, content))
+    }
+
+    fn reader_of(self: &Arc<Self>, hash: Hash, content: Content<B::Object>) -> BlobReader<B> {
+        BlobReader {
             inner: Arc::clone(self),
             hash,
             content,
             recent: Mutex::default(),
             position: 0,
-        })
+        }
     }
 
     /// Remembers what an error says of a blob, for listings, and so that nothing takes it for proved.

@@ -11,8 +11,12 @@ use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_ro
 
 use crate::Hash;
 
-/// Bytes of a chunk group: 16 chunks of 1024 bytes.
-pub const GROUP: u64 = 16 * 1024;
+/// Bytes of a chunk, the leaf of BLAKE3.
+pub const CHUNK: u64 = 1024;
+/// Chunks of a chunk group.
+pub const GROUP_CHUNKS: u64 = 16;
+/// Bytes of a chunk group.
+pub const GROUP: u64 = GROUP_CHUNKS * CHUNK;
 /// [`GROUP`] as a length in memory.
 pub const GROUP_LEN: usize = 16 * 1024;
 /// Bytes of a pair of chaining values, left and right.
@@ -31,6 +35,15 @@ pub(crate) type Cv = [u8; 32];
 #[must_use]
 pub const fn groups(size: u64) -> u64 {
     match size.div_ceil(GROUP) {
+        0 => 1,
+        n => n,
+    }
+}
+
+/// How many chunks `size` bytes have. No bytes are one, empty, chunk.
+#[must_use]
+pub const fn chunks(size: u64) -> u64 {
+    match size.div_ceil(CHUNK) {
         0 => 1,
         n => n,
     }
@@ -58,14 +71,19 @@ pub(crate) const fn left_of(n: u64) -> u64 {
 
 /// The chaining value of group `group` with these bytes, which are not all of the blob.
 pub(crate) fn group_cv(group: u64, bytes: &[u8]) -> Cv {
-    let mut hasher = group_hasher(group);
+    subtree_cv(group * GROUP_CHUNKS, bytes)
+}
+
+/// The chaining value of a subtree with these bytes, from chunk `start` on, which are not all of the blob.
+pub(crate) fn subtree_cv(start: u64, bytes: &[u8]) -> Cv {
+    let mut hasher = subtree_hasher(start);
     hasher.update(bytes);
     hasher.finalize_non_root()
 }
 
-fn group_hasher(group: u64) -> blake3::Hasher {
+fn subtree_hasher(start: u64) -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new();
-    hasher.set_input_offset(group * GROUP);
+    hasher.set_input_offset(start * CHUNK);
     hasher
 }
 
@@ -176,6 +194,11 @@ impl Subtree {
         (left, right)
     }
 
+    /// The groups of it.
+    pub(crate) const fn range(self) -> Range<u64> {
+        self.start..self.start + self.groups
+    }
+
     /// Bytes of all its pairs.
     pub(crate) const fn pairs_len(self) -> u64 {
         (self.groups - 1) * PAIR
@@ -215,7 +238,7 @@ impl TreeHasher {
     pub(crate) fn with_page_groups(page_groups: u64) -> Self {
         Self {
             page_groups,
-            group: group_hasher(0),
+            group: subtree_hasher(0),
             filled: 0,
             size: 0,
             page: Vec::new(),
@@ -254,7 +277,7 @@ impl TreeHasher {
 
     fn finish_group(&mut self) {
         self.page.push(self.group.finalize_non_root());
-        self.group = group_hasher(self.size / GROUP);
+        self.group = subtree_hasher(self.size / CHUNK);
         self.filled = 0;
     }
 

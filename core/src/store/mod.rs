@@ -17,6 +17,7 @@ use crate::{
 mod batch;
 mod care;
 mod collection;
+mod copy;
 mod export;
 mod footprint;
 mod gc;
@@ -28,6 +29,8 @@ mod mark;
 mod open;
 mod partial;
 mod publication;
+mod receive;
+mod send;
 mod stat;
 mod sweep;
 mod tags;
@@ -38,13 +41,16 @@ pub use care::{
     Checked, Depth, Finding, Mending, Outcome, ParsePositionError, Position, Remedy, RepairOptions,
     Repaired, Repairing, Salvaged, SalvagedFrom, Severity, Verified, VerifyOptions,
 };
+pub use copy::{Copied, copy};
 pub use export::{ExportMethod, ExportMode, ExportOptions, Exported};
 pub use footprint::{Footprint, Share, Subject, TagUsage, Tagged};
 pub use gc::{GcItem, GcOptions, GcPlan, Reason, Spared, Swept};
 pub use import::{ImportOptions, Imported, Novelty};
 pub use list::{BlobInfo, Blobs, Location, State, Status};
 pub use open::{Locking, Mode, Odd, OpenOptions, Recovery, TagsFound};
-pub use partial::PartialInfo;
+pub use partial::{Available, PartialInfo};
+pub use receive::{PartialBlob, ReceiveOptions, Received};
+pub use send::{SendOptions, Sent};
 pub use stat::{FileInfo, HomeInfo, Place, Reached, ReachedBy, UnreadSequence};
 pub use usage::{Stored, Usage};
 
@@ -154,6 +160,7 @@ impl<B: Backend> Inner<B> {
         Ok(Stage {
             backend: &self.backend,
             staged: Some(staged),
+            is_kept: false,
         })
     }
 
@@ -188,13 +195,24 @@ pub(crate) fn with_uuid<T>(
     Err(Error::NoFreeName)
 }
 
-/// A staged file that is discarded unless it is taken out to be published.
+/// A staged file that is discarded, unless it is taken out to be published or partial.
 pub(crate) struct Stage<'a, B: Backend> {
     backend: &'a B,
     staged: Option<B::Staged>,
+    /// Whether it stays when it is not published.
+    is_kept: bool,
 }
 
-impl<B: Backend> Stage<'_, B> {
+impl<'a, B: Backend> Stage<'a, B> {
+    /// A partial file: it may be all there is of its blob.
+    pub(crate) fn partial(backend: &'a B, staged: B::Staged) -> Self {
+        Self {
+            backend,
+            staged: Some(staged),
+            is_kept: true,
+        }
+    }
+
     pub(crate) fn file(&mut self) -> &mut B::Staged {
         // `staged` is taken out by `into_inner` and `drop` alone, and both end this value.
         #[expect(clippy::expect_used)]
@@ -210,7 +228,7 @@ impl<B: Backend> Stage<'_, B> {
 
 impl<B: Backend> Drop for Stage<'_, B> {
     fn drop(&mut self) {
-        if let Some(staged) = self.staged.take() {
+        if let Some(staged) = self.staged.take().filter(|_| !self.is_kept) {
             // What cannot be removed now is removed by the next opening: its name says that it may be.
             let _ = self.backend.discard(staged);
         }

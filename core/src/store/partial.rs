@@ -1,15 +1,17 @@
-//! Partial entries: what of them is really there.
+//! What of a blob is really there.
 
 use std::ops::{ControlFlow, Range};
 
 use crate::{
-    Backend, BackendError, Error, FileName, Hash, Result, Uuid, WriteAt,
-    index::Entry,
-    io::read_full_at,
+    Backend, BackendError, ChunkRanges, Error, FileName, Hash, ReadAt, Result, Uuid, WriteAt,
+    content::Content,
+    index::{Entry, PartialFiles},
+    io::read_capped,
+    parts::{Part, each_proved, walk_of},
     progress::{Progress, Watch, unwatched},
-    proof::{Step, Walk, append},
+    proof::{Step, append},
     store::{Inner, Recovery, Store},
-    tree::{GROUP_LEN, group_range, groups},
+    tree::{GROUP, GROUP_CHUNKS, chunks, group_range, groups},
 };
 
 /// What a partial entry has.
@@ -28,15 +30,107 @@ impl PartialInfo {
     /// Bytes of the groups that are there.
     #[must_use]
     pub fn verified(&self) -> u64 {
-        let bytes = |range: &Range<u64>| {
-            let end = group_range(range.end - 1, self.claimed_size).end;
-            end - group_range(range.start, self.claimed_size).start
-        };
-        self.groups.iter().map(bytes).sum()
+        bytes_of(&self.groups, self.claimed_size)
     }
 }
 
+/// What of a blob is there, proved from data and outboards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Available {
+    /// Bytes of the blob, as is claimed; 0 when nothing of it is there.
+    pub size: u64,
+    /// Whether that is proved: the last group is there.
+    pub is_size_proved: bool,
+    /// The groups of 16 KiB that are there, half-open and in order.
+    pub groups: Vec<Range<u64>>,
+}
+
+impl Available {
+    /// Bytes of the groups that are there.
+    #[must_use]
+    pub fn verified(&self) -> u64 {
+        bytes_of(&self.groups, self.size)
+    }
+
+    /// Whether all of the blob is there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let whole = 0..groups(self.size);
+        self.is_size_proved && self.groups == [whole]
+    }
+
+    /// The chunks that are there.
+    #[must_use]
+    pub fn ranges(&self) -> ChunkRanges {
+        let blob = ChunkRanges::of_chunks(..chunks(self.size));
+        self.whole_groups().intersection(&blob)
+    }
+
+    /// The chunks that are not there, in whole groups. As long as the size is not proved they have no end,
+    /// since nobody knows where it is.
+    #[must_use]
+    pub fn missing(&self) -> ChunkRanges {
+        let all = match self.is_size_proved {
+            true => ChunkRanges::of_chunks(..chunks(self.size)),
+            false => ChunkRanges::all(),
+        };
+        all.difference(&self.whole_groups())
+    }
+
+    fn whole_groups(&self) -> ChunkRanges {
+        let boundaries = self.groups.iter().flat_map(|groups| {
+            [
+                groups.start.saturating_mul(GROUP_CHUNKS),
+                groups.end.saturating_mul(GROUP_CHUNKS),
+            ]
+        });
+        let boundaries: Vec<u64> = boundaries.collect();
+        // Groups are in order, and what lies next to each other is one range.
+        ChunkRanges::from_boundaries(&boundaries).unwrap_or_else(|_| ChunkRanges::empty())
+    }
+}
+
+fn bytes_of(groups: &[Range<u64>], size: u64) -> u64 {
+    let bytes = |range: &Range<u64>| {
+        let end = group_range(range.end - 1, size).end;
+        end - group_range(range.start, size).start
+    };
+    groups.iter().map(bytes).sum()
+}
+
 impl<B: Backend> Store<B> {
+    /// What of a blob is there: all of it is read and proved, and no length of a file is believed. Of partial
+    /// entries it is what they have together.
+    ///
+    /// # Errors
+    /// What the back end says. Where nothing is there, or is damaged, that is no error.
+    pub fn available(&self, hash: Hash) -> Result<Available> {
+        self.available_with(hash, &mut unwatched)
+    }
+
+    /// As [`available`](Self::available), watched.
+    ///
+    /// # Errors
+    /// Likewise; [`Error::Cancelled`] when `watch` says so.
+    pub fn available_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Available> {
+        match self.opened(hash, |inner| inner.content_or_part(hash, watch)) {
+            Ok(content) => self.inner.available(hash, &content, watch),
+            Err(Error::NotFound(_) | Error::Incomplete(_) | Error::Corrupt { .. }) => {
+                Ok(Available::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What of a blob is missing, in whole groups: what has to be received.
+    ///
+    /// # Errors
+    /// As [`available`](Self::available).
+    pub fn missing(&self, hash: Hash) -> Result<ChunkRanges> {
+        Ok(self.available(hash)?.missing())
+    }
+
     /// The partial entries of a blob, each proved group by group: the work grows with what is really
     /// there, not with what is claimed. An entry without data or without outboard has nothing proved and
     /// is left out; where a step between complete and partial was interrupted, the outboard with the final
@@ -53,28 +147,19 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// Likewise; [`Error::Cancelled`] when `watch` says so.
     pub fn partials_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Vec<PartialInfo>> {
-        let inner = &*self.inner;
-        let (files, entry) = {
-            let state = inner.kernel.state();
-            (state.index.partials(hash).to_vec(), state.index.get(hash))
-        };
+        let (parts, failed) = self.inner.open_parts(hash);
+        if let Some(error) = failed {
+            return Err(error);
+        }
         let mut found = Vec::new();
-        for files in files.into_iter().filter(|files| files.data) {
-            let outboard = if files.outboard {
-                FileName::PartialOutboard(hash, files.uuid)
-            } else if entry.has(Entry::OUTBOARD) {
-                FileName::Outboard(hash)
-            } else {
-                continue;
-            };
-            let data = FileName::PartialData(hash, files.uuid);
-            if let Some((claimed_size, groups)) = inner.proved(hash, &data, &outboard, watch)? {
-                found.push(PartialInfo {
-                    uuid: files.uuid,
-                    claimed_size,
-                    groups,
-                });
-            }
+        for part in &parts {
+            let part = std::slice::from_ref(part);
+            let [only] = part else { continue };
+            found.push(PartialInfo {
+                uuid: only.uuid,
+                claimed_size: only.claim,
+                groups: proved(hash, part, watch)?,
+            });
         }
         Ok(found)
     }
@@ -87,6 +172,16 @@ impl<B: Backend> Store<B> {
         watch: &mut Watch<'_>,
     ) -> Result<()> {
         let inner = &*self.inner;
+        let mut unpaired = Vec::new();
+        for name in std::mem::take(&mut recovery.unpaired) {
+            match inner.remove_needless(&name) {
+                Ok(true) => recovery.removed.push(name),
+                Err(error) if error.poisons() => return Err(error),
+                // It stays, and is reported.
+                Ok(false) | Err(_) => unpaired.push(name),
+            }
+        }
+        recovery.unpaired = unpaired;
         for hash in std::mem::take(&mut recovery.orphan_outboards) {
             let partials = inner.kernel.state().index.partials(hash).to_vec();
             let mut completed = false;
@@ -117,12 +212,42 @@ impl<B: Backend> Store<B> {
 }
 
 impl<B: Backend> Inner<B> {
-    fn finish_completion(&self, hash: Hash, uuid: Uuid, watch: &mut Watch<'_>) -> Result<bool> {
-        let data = &FileName::PartialData(hash, uuid);
-        let Some((size, present)) = self.proved(hash, data, &FileName::Outboard(hash), watch)?
-        else {
+    /// Removes the partial outboard of a blob of one group, which has none, when its data are there and proved:
+    /// it is what an interrupted completion left. Tells whether it was such a one.
+    fn remove_needless(&self, name: &FileName) -> Result<bool> {
+        let FileName::PartialOutboard(hash, _) = *name else {
             return Ok(false);
         };
+        let claim = self.outboard_prefix(name)?;
+        let Some(claim) = claim.filter(|claim| *claim <= GROUP) else {
+            return Ok(false);
+        };
+        let Some(data) = self.backend.open(&FileName::Data(hash))? else {
+            return Ok(false);
+        };
+        let cannot = BackendError::io("read", FileName::Data(hash));
+        match read_capped(&data, GROUP) {
+            Ok(bytes) if Hash::of(&bytes) == hash && bytes.len() as u64 == claim => {}
+            Ok(_) => return Ok(false),
+            Err(e) => return Err(cannot(e).into()),
+        }
+        self.checked(self.backend.remove(std::slice::from_ref(name)))?;
+        self.kernel.state().index.remove(name);
+        Ok(true)
+    }
+
+    fn finish_completion(&self, hash: Hash, uuid: Uuid, watch: &mut Watch<'_>) -> Result<bool> {
+        let data = &FileName::PartialData(hash, uuid);
+        let part = PartialFiles {
+            uuid,
+            data: true,
+            outboard: false,
+        };
+        let Some(part) = self.open_part(hash, part, true)? else {
+            return Ok(false);
+        };
+        let size = part.claim;
+        let present = proved(hash, std::slice::from_ref(&part), watch)?;
         let whole = 0..groups(size);
         if present.as_slice() != std::slice::from_ref(&whole) {
             return Ok(false);
@@ -151,41 +276,66 @@ impl<B: Backend> Inner<B> {
         Ok(true)
     }
 
-    /// The claimed size of a pair of files, and the groups that are proved to be there.
-    fn proved(
+    /// What is proved of opened content.
+    pub(super) fn available(
         &self,
         hash: Hash,
-        data: &FileName,
-        outboard: &FileName,
+        content: &Content<B::Object>,
         watch: &mut Watch<'_>,
-    ) -> Result<Option<(u64, Vec<Range<u64>>)>> {
-        let Some(size) = self.outboard_prefix(outboard)? else {
-            return Ok(None);
+    ) -> Result<Available> {
+        let size = match content {
+            Content::Small(bytes) => bytes.len() as u64,
+            Content::Tree(tree) => tree.size(),
+            Content::Parts(parts) => parts.size,
         };
-        let (Some(data), Some(outboard)) = (self.backend.open(data)?, self.backend.open(outboard)?)
-        else {
-            return Ok(None);
-        };
-        let mut buf = vec![0; GROUP_LEN];
+        let last = groups(size) - 1;
         let mut found = Vec::new();
-        let flow = Walk::new(Some(&outboard), size).run(hash, &mut |step| {
+        let mut failed = None;
+        let mut walk = self.walk(hash, content);
+        let flow = walk.run(hash, &mut |step| {
             let Step::Known(leaf) = step else {
                 return ControlFlow::Continue(());
             };
-            let range = group_range(leaf.group, size);
-            // At most a group.
-            let len = usize::try_from(range.end - range.start).unwrap_or_default();
-            let bytes = &mut buf[..len];
-            let read = read_full_at(&data, bytes, range.start);
-            if read.is_ok_and(|read| read == len) && leaf.proves(bytes) {
-                append(&mut found, leaf.group..leaf.group + 1);
+            match self.bytes_of(hash, content, &leaf) {
+                Ok(_) => append(&mut found, leaf.group..leaf.group + 1),
+                Err(Error::Corrupt { .. } | Error::MissingGroup { .. }) => {}
+                Err(error) => {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
             }
-            let (bytes, total) = (range.end, size);
-            watch(Progress::Verified { bytes, total })
+            let bytes = group_range(leaf.group, size).end;
+            watch(Progress::Verified { bytes, total: size })
         });
-        match flow {
-            ControlFlow::Continue(()) => Ok(Some((size, found))),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
+        // Damage is what is not there; that something cannot be read now says nothing.
+        let unread = |error: &Error| !matches!(error, Error::Corrupt { .. });
+        match (flow, failed.or(walk.failure().filter(unread))) {
+            (_, Some(error)) => Err(error),
+            (ControlFlow::Break(()), None) => Err(Error::Cancelled),
+            (ControlFlow::Continue(()), None) => Ok(Available {
+                size,
+                is_size_proved: found.last().is_some_and(|groups| groups.contains(&last)),
+                groups: found,
+            }),
         }
+    }
+}
+
+/// The groups that a partial entry proves by itself.
+fn proved<O: ReadAt>(
+    hash: Hash,
+    part: &[Part<O>],
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Range<u64>>> {
+    let size = part.first().map_or(0, |part| part.claim);
+    let mut found = Vec::new();
+    let flow = each_proved(walk_of(part, size), hash, part, size, &mut |leaf, _, _| {
+        append(&mut found, leaf.group..leaf.group + 1);
+        let bytes = group_range(leaf.group, size).end;
+        watch(Progress::Verified { bytes, total: size })
+    });
+    match flow {
+        ControlFlow::Continue(()) => Ok(found),
+        ControlFlow::Break(()) => Err(Error::Cancelled),
     }
 }

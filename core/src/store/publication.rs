@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use crate::{
-    Backend, BackendError, Error, ExternalPath, FileName, Hash, PathSet, ReadAt, Result,
+    Backend, BackendError, EntryKind, Error, ExternalPath, FileName, Hash, PathSet, ReadAt, Result,
     index::Entry,
     io::write_all_at,
     store::{Inner, Novelty, Stage, batch::Pending, shared},
@@ -11,11 +11,20 @@ use crate::{
 
 /// The files of a batch that are published together.
 pub(super) struct Publication<'a, B: Backend> {
-    files: Vec<(Stage<'a, B>, FileName, Entry)>,
+    files: Vec<Ready<'a, B>>,
     /// Lists of external paths, and whether they have to be written.
     paths: BTreeMap<Hash, (PathSet, bool)>,
     /// Blobs whose data are among the files.
     owned: BTreeSet<Hash>,
+}
+
+/// A file that is ready for its final name.
+struct Ready<'a, B: Backend> {
+    stage: Stage<'a, B>,
+    to: FileName,
+    flag: Entry,
+    /// The partial name that it has until then.
+    from: Option<FileName>,
 }
 
 impl<B: Backend> Default for Publication<'_, B> {
@@ -38,9 +47,7 @@ impl<'a, B: Backend> Publication<'a, B> {
         } else {
             Novelty::New
         };
-        // The index is a cache: another program may have removed the file.
-        let proved =
-            entry.has(Entry::VERIFIED) && inner.has_file(&FileName::Data(hash), import.size);
+        let proved = inner.is_proved(hash, import.size);
         let Some(path) = &import.reference else {
             let again = !self.owned.insert(hash);
             return Ok(if proved || again { Novelty::Known } else { had });
@@ -71,8 +78,30 @@ impl<'a, B: Backend> Publication<'a, B> {
     /// Adds a file, if there is one.
     pub(super) fn push(&mut self, stage: Option<Stage<'a, B>>, name: FileName, flag: Entry) {
         if let Some(stage) = stage {
-            self.files.push((stage, name, flag));
+            self.files.push(Ready {
+                stage,
+                to: name,
+                flag,
+                from: None,
+            });
         }
+    }
+
+    /// Adds a partial file that is whole.
+    pub(super) fn push_partial(
+        &mut self,
+        stage: Stage<'a, B>,
+        from: FileName,
+        to: FileName,
+        flag: Entry,
+    ) {
+        let from = Some(from);
+        self.files.push(Ready {
+            stage,
+            to,
+            flag,
+            from,
+        });
     }
 
     /// Adds the lists of external paths that changed.
@@ -96,10 +125,10 @@ impl<'a, B: Backend> Publication<'a, B> {
         inner.kernel.check_writable()?;
         let mut batch = Vec::new();
         let mut names = Vec::new();
-        for (stage, name, flag) in self.files {
-            if let (Some(staged), Some(hash)) = (stage.into_inner(), name.hash()) {
-                batch.push((staged, name));
-                names.push((hash, flag));
+        for ready in self.files {
+            if let (Some(staged), Some(hash)) = (ready.stage.into_inner(), ready.to.hash()) {
+                batch.push((staged, ready.to));
+                names.push((hash, ready.flag, ready.from));
             }
         }
         let _publishing = shared(&inner.publishing);
@@ -109,12 +138,15 @@ impl<'a, B: Backend> Publication<'a, B> {
             Err(error) => error.done,
         };
         let mut published: BTreeMap<Hash, Entry> = BTreeMap::new();
-        for (hash, flag) in &names[..done] {
+        for (hash, flag, _) in &names[..done] {
             let entry = published.entry(*hash).or_default();
             *entry = entry.with(*flag);
         }
         {
             let mut state = inner.kernel.state();
+            for name in names[..done].iter().filter_map(|(_, _, from)| from.as_ref()) {
+                state.index.remove(name);
+            }
             for (hash, new) in published {
                 let entry = state.index.get(hash).published(new);
                 state.index.set(hash, entry);
@@ -160,8 +192,47 @@ impl<B: Backend> Inner<B> {
         }
     }
 
-    fn has_file(&self, name: &FileName, size: u64) -> bool {
-        let file = self.backend.open(name).ok().flatten();
+    /// Whether owned data are there that were proved in this opening, and survive a power loss.
+    pub(super) fn is_proved(&self, hash: Hash, size: u64) -> bool {
+        if !self.kernel.state().index.get(hash).has(Entry::VERIFIED) {
+            return false;
+        }
+        // The index is a cache: another program may have removed the file.
+        let file = self.backend.open(&FileName::Data(hash)).ok().flatten();
         file.is_some_and(|file| file.size().is_ok_and(|found| found == size))
+    }
+
+    /// Removes the partial entries of a blob of which owned data were proved in this opening: every good byte
+    /// of theirs is among those. What is being filled stays, and what cannot be removed.
+    pub(super) fn drop_partials(&self, hash: Hash) -> Result<()> {
+        if !self.may_delete {
+            return Ok(());
+        }
+        let names = {
+            let mut state = self.kernel.state();
+            if !state.index.get(hash).has(Entry::VERIFIED) {
+                return Ok(());
+            }
+            let names = state.idle_partial_names(hash);
+            // Nobody begins to fill them.
+            names.iter().for_each(|name| state.index.remove(name));
+            names
+        };
+        if names.is_empty() {
+            return Ok(());
+        }
+        let Err(error) = self.backend.remove(&names) else {
+            return Ok(());
+        };
+        {
+            let mut state = self.kernel.state();
+            for name in &names[error.done..] {
+                state.index.insert(name, EntryKind::File);
+            }
+        }
+        match Error::from(error) {
+            error if error.poisons() => self.checked(Err(error)),
+            _ => Ok(()),
+        }
     }
 }

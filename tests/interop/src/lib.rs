@@ -37,6 +37,7 @@ use iroh_io::AsyncSliceReaderExt;
 use tokio::runtime::Runtime;
 
 pub mod fixtures;
+pub mod today;
 
 /// The 32 raw bytes of a BLAKE3 hash.
 pub type HashBytes = [u8; 32];

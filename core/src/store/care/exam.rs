@@ -177,7 +177,9 @@ impl<O: ReadAt> Exam<O> {
             }
             ControlFlow::Continue(())
         });
-        if let Some(error) = walk.failed {
+        let failed = walk.failed.take();
+        drop(walk);
+        if let Some(error) = failed {
             // What cannot be read is not said to be damaged, and repair keeps its hands off it.
             self.outboard = Outboard::Unreadable(chain(&error));
         }

@@ -152,8 +152,8 @@ impl<B: Backend> Inner<B> {
         let mut written = Ok(());
         let mut walk = Walk::new(source.as_ref(), size);
         let _ = walk.run(hash, &mut |step| {
-            if let Step::Pair(offset, pair) = step {
-                written = write_all_at(stage.file(), &pair, offset);
+            if let Step::Pair(pair) = step {
+                written = write_all_at(stage.file(), &pair.bytes, pair.offset);
             }
             match written {
                 Ok(()) => ControlFlow::Continue(()),
@@ -211,9 +211,10 @@ impl<B: Backend> Inner<B> {
             let mut has_all = size.is_none() || self.outboard_prefix(&name)? == size;
             let mut walk = Walk::new(Some(&alone), size.unwrap_or_default());
             let _ = walk.run(hash, &mut |step| {
-                if let Step::Pair(offset, pair) = step {
+                if let Step::Pair(pair) = step {
                     let mut found = [0; PAIR_LEN];
-                    has_all &= read_full_at(&other, &mut found, offset).is_ok() && found == pair;
+                    let read = read_full_at(&other, &mut found, pair.offset);
+                    has_all &= read.is_ok() && found == pair.bytes;
                 }
                 ControlFlow::Continue(())
             });

@@ -1,0 +1,240 @@
+//! From one store to another: the same streams, and only what is missing.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
+
+use crate::{
+    Backend, BlobFormat, Error, Hash, HashAndFormat, Result,
+    kernel::TempTag,
+    progress::{Progress, Watch},
+    store::{
+        Batch, BlobInfo, ImportOptions, PartialBlob, ReceiveOptions, SendOptions, State, Status,
+        Store,
+    },
+    tree::GROUP,
+};
+
+/// What a copy came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Copied {
+    /// Blobs that it is about, each counted once.
+    pub blobs: u64,
+    /// Those of them that were there before.
+    pub known: u64,
+    /// Bytes of data that moved.
+    pub bytes: u64,
+    /// Blobs that are not there as a whole, and why. What there is of them was copied.
+    pub incomplete: Vec<(Hash, Error)>,
+    /// Keeps everything that was copied until dropped; a tag keeps it longer.
+    pub tags: Vec<TempTag>,
+}
+
+/// Copies a blob from one store to another, and of a hash sequence also the blobs that it lists, one level deep.
+/// Only what is missing moves, group by group; of a blob that the source has in part, that part.
+///
+/// # Errors
+/// When the target cannot be written, or what its back end says; for a hash sequence that the source cannot read.
+/// That single blobs cannot be copied is no error: it is told. [`Error::Cancelled`] when `watch` says so; what is
+/// there by then stays, and the next copy goes on.
+pub fn copy<A: Backend, B: Backend>(
+    from: &Store<A>,
+    to: &Store<B>,
+    value: HashAndFormat,
+    watch: &mut Watch<'_>,
+) -> Result<Copied> {
+    let mut hashes = Vec::new();
+    if value.format == BlobFormat::HashSeq {
+        hashes.extend_from_slice(from.sequence(value.hash)?.hashes());
+    }
+    // A sequence comes after what it lists.
+    let mut seen = BTreeSet::from([value.hash]);
+    hashes.retain(|hash| seen.insert(*hash));
+    hashes.push(value.hash);
+    to.inner.kernel.check_writable()?;
+    let mut copying = Copying {
+        from,
+        to,
+        batch: to.batch(),
+        total: hashes.len() as u64,
+        done: Copied {
+            blobs: 0,
+            known: 0,
+            bytes: 0,
+            incomplete: Vec::new(),
+            tags: Vec::new(),
+        },
+        watch,
+    };
+    for hash in hashes {
+        copying.tell(0)?;
+        copying.blob(hash)?;
+        copying.done.blobs += 1;
+    }
+    copying.tell(0)?;
+    let Copying {
+        mut done, batch, ..
+    } = copying;
+    batch.commit()?;
+    if value.format == BlobFormat::HashSeq && is_there(to, value.hash) {
+        let sequence = to.inner.kernel.protect(value);
+        done.tags = vec![sequence];
+    }
+    Ok(done)
+}
+
+struct Copying<'a, 'w, A: Backend, B: Backend> {
+    from: &'a Store<A>,
+    to: &'a Store<B>,
+    /// Blobs of one group: nothing of them can be missing but all.
+    batch: Batch<'a, B>,
+    total: u64,
+    done: Copied,
+    watch: &'a mut Watch<'w>,
+}
+
+impl<A: Backend, B: Backend> Copying<'_, '_, A, B> {
+    fn tell(&mut self, more: u64) -> Result<()> {
+        let step = Progress::Copied {
+            blobs: self.done.blobs,
+            total: self.total,
+            bytes: self.done.bytes + more,
+        };
+        match (self.watch)(step).is_break() {
+            true => Err(Error::Cancelled),
+            false => Ok(()),
+        }
+    }
+
+    /// Copies one blob. An error is one of the target; those of the source are told.
+    fn blob(&mut self, hash: Hash) -> Result<()> {
+        self.done.tags.push(self.to.inner.hold(hash));
+        if is_there(self.to, hash) {
+            self.done.known += 1;
+            return Ok(());
+        }
+        let outcome = match self.is_small(hash) {
+            true => self.small(hash)?,
+            false => self.large(hash)?,
+        };
+        if let Err(error) = outcome {
+            self.done.incomplete.push((hash, error));
+        }
+        Ok(())
+    }
+
+    fn is_small(&self, hash: Hash) -> bool {
+        let is_complete = matches!(
+            self.from.status(hash),
+            Status::Present(BlobInfo {
+                state: State::Complete,
+                ..
+            })
+        );
+        is_complete && self.from.claimed_size(hash).is_ok_and(|size| size <= GROUP)
+    }
+
+    fn small(&mut self, hash: Hash) -> Result<Result<()>> {
+        let bytes = match self.from.read(hash, GROUP) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.batch.import_bytes(&bytes, ImportOptions::default())?;
+        self.done.bytes += bytes.len() as u64;
+        Ok(Ok(()))
+    }
+
+    fn large(&mut self, hash: Hash) -> Result<Result<()>> {
+        let options = ReceiveOptions::default();
+        let mut partial = self.to.partial_blob_with(hash, options, self.watch)?;
+        let moved = self.missing(hash, &mut partial);
+        let received = partial.finish()?;
+        self.done.bytes += received.new;
+        match moved {
+            Err(Failure::Target(error)) => Err(error),
+            Err(Failure::Source(Error::Cancelled)) => Err(Error::Cancelled),
+            Err(Failure::Source(error)) if !received.is_complete => Ok(Err(error)),
+            _ if !received.is_complete => Ok(Err(Error::Incomplete(hash))),
+            _ => Ok(Ok(())),
+        }
+    }
+
+    /// Moves what is missing, as far as the source has it.
+    fn missing(&mut self, hash: Hash, partial: &mut PartialBlob<B>) -> Result<(), Failure> {
+        let mut wanted = partial.missing();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let source = self.from;
+        let is_partial = |status| {
+            matches!(status, Status::Present(info) if info.state == State::Partial || info.damaged)
+        };
+        if is_partial(source.status(hash)) {
+            let available = source.available_with(hash, self.watch);
+            let available = available.map_err(Failure::Source)?;
+            wanted = wanted.intersection(&available.ranges());
+            if wanted.is_empty() {
+                return Err(Failure::Source(Error::Incomplete(hash)));
+            }
+        }
+        partial.begin(&wanted).map_err(Failure::Target)?;
+        let mut pipe = Pipe {
+            partial,
+            failed: None,
+        };
+        let (done, total) = (&self.done, self.total);
+        let watch = &mut *self.watch;
+        let mut watch = |step| match step {
+            Progress::Sent { bytes, .. } => watch(Progress::Copied {
+                blobs: done.blobs,
+                total,
+                bytes: done.bytes + bytes,
+            }),
+            other => watch(other),
+        };
+        let sent = source.send_with(hash, &wanted, &mut pipe, SendOptions::default(), &mut watch);
+        match (pipe.failed, sent) {
+            (Some(error), _) => Err(Failure::Target(error)),
+            (None, Err(error)) => Err(Failure::Source(error)),
+            (None, Ok(_)) => Ok(()),
+        }
+    }
+}
+
+enum Failure {
+    Source(Error),
+    Target(Error),
+}
+
+/// Whether a blob counts as complete, and nothing else is known of it.
+fn is_there<B: Backend>(store: &Store<B>, hash: Hash) -> bool {
+    matches!(
+        store.status(hash),
+        Status::Present(BlobInfo {
+            state: State::Complete,
+            damaged: false,
+            ..
+        })
+    )
+}
+
+/// A stream that goes from one store right into another.
+struct Pipe<'a, B: Backend> {
+    partial: &'a mut PartialBlob<B>,
+    failed: Option<Error>,
+}
+
+impl<B: Backend> Write for Pipe<'_, B> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.partial.feed(bytes).map_err(|error| {
+            self.failed = Some(error);
+            io::Error::other("the target failed")
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
