@@ -6,6 +6,9 @@
 //! behind plain blocking calls. [`fixtures`] finds and copies the stores that the peer wrote once
 //! and that the project keeps.
 //!
+//! Streams do not depend on how a store keeps its files, so they are also exchanged with the crate
+//! that people run today: [`today`] drives the in-memory store of `iroh-blobs` in the same manner.
+//!
 //! Nothing here repairs what the peer gets wrong: a test sees the peer as it is.
 
 #![forbid(unsafe_code)]

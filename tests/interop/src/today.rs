@@ -57,8 +57,9 @@ impl Peer {
 
     /// The stream of some ranges of a blob, from the store's own export.
     ///
-    /// An error if a requested chunk is missing. A blob of which the store knows the hash but no
-    /// chunk, as a failed import leaves it behind, is exported as if it were empty: 8 zero bytes.
+    /// An error if a requested chunk is missing, or another chunk of its group, which the hashes
+    /// are made of. A blob of which the store knows the hash but no chunk, as a failed import leaves
+    /// it behind, is exported as if it were empty: 8 zero bytes.
     pub fn export_bao(&self, hash: &HashBytes, ranges: &[u64]) -> Result<Vec<u8>> {
         let export = self
             .store
@@ -75,15 +76,11 @@ impl Peer {
     /// too, though the store itself leaves them to its caller and has imported all the rest by then.
     pub fn import_bao(&self, hash: &HashBytes, ranges: &[u64], stream: &[u8]) -> Result<()> {
         let stream = Bytes::copy_from_slice(stream);
-        let import =
-            self.store
-                .import_bao_reader(Hash::from(*hash), chunk_ranges(ranges)?, stream);
+        let import = self
+            .store
+            .import_bao_reader(Hash::from(*hash), chunk_ranges(ranges)?, stream);
         let rest = self.runtime.block_on(import)?;
-        ensure!(
-            rest.is_empty(),
-            "{} bytes behind the encoding",
-            rest.len()
-        );
+        ensure!(rest.is_empty(), "{} bytes behind the encoding", rest.len());
         Ok(())
     }
 

@@ -50,7 +50,10 @@ fn the_peer_fills_in_what_repair_left_out() -> Result<()> {
     peer.close();
 
     let store = open(dir.path())?;
-    ensure!(store.read(imported.hash, u64::MAX)? == content, "we read other bytes");
+    ensure!(
+        store.read(imported.hash, u64::MAX)? == content,
+        "we read other bytes"
+    );
     let mut each = |_| std::ops::ControlFlow::Continue(());
     let verified = store.verify(&VerifyOptions::default(), &mut each, &mut unwatched)?;
     assert_eq!((verified.problems, verified.damage), (0, 0));
