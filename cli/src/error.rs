@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use flatbao_core::{
-    BackendError, Error as StoreError, Hash, NotWritable, TagFileError, text::chain,
+    BackendError, Error as StoreError, Hash, NotWritable, StreamError, TagFileError, text::chain,
 };
 use flatbao_fs::FsError;
 
@@ -214,6 +214,15 @@ fn exit_of(error: &StoreError) -> Exit {
         | StoreError::Paths { .. }
         | StoreError::NotWritable(NotWritable::TagsDamaged(_))
         | StoreError::TagsMissing => Exit::Corrupt,
+        StoreError::Stream {
+            source: StreamError::Truncated { .. },
+            ..
+        } => Exit::Partial,
+        StoreError::Stream {
+            source: StreamError::TooLong,
+            ..
+        } => Exit::Failed,
+        StoreError::Stream { .. } => Exit::Corrupt,
         StoreError::Backend(BackendError::Busy) => Exit::Locked,
         StoreError::Root { source, .. } if exit_of(source) == Exit::Corrupt => Exit::Corrupt,
         StoreError::Tag(_) => Exit::Usage,
@@ -228,6 +237,24 @@ fn hint_of(error: &StoreError) -> Option<String> {
             return Some(format!(
                 "`flatbao ls {hash}` shows what it lists, `flatbao cat` prints a blob"
             ));
+        }
+        StoreError::Incomplete(hash) | StoreError::MissingGroup { hash, .. } => {
+            return Some(format!(
+                "`flatbao receive {} --missing` tells what to ask for; `flatbao add` the content makes it whole as well",
+                short(*hash)
+            ));
+        }
+        StoreError::Stream { hash, source } => {
+            return Some(match source {
+                StreamError::TooLong => {
+                    "receive it with the --range that it was sliced with; what was proved is kept"
+                        .to_owned()
+                }
+                _ => format!(
+                    "what was proved is kept: `flatbao receive {} --missing` tells what to ask for now",
+                    short(*hash)
+                ),
+            });
         }
         StoreError::NotFound(_) => "`flatbao ls` shows what there is",
         StoreError::NoTag(_) => "`flatbao tag ls` shows what there is",

@@ -55,7 +55,11 @@ impl Meter {
             let position = match step {
                 Progress::Listed { entries } => entries,
                 Progress::Imported { bytes, .. } | Progress::Exported { bytes, .. } => base + bytes,
-                Progress::Verified { bytes, .. } => bytes,
+                Progress::Verified { bytes, .. } | Progress::Copied { bytes, .. } => bytes,
+                Progress::Sent { bytes, total } | Progress::Received { bytes, total } => {
+                    bar.set_length(total);
+                    bytes
+                }
                 Progress::Checked { blobs, .. }
                 | Progress::Marked { blobs }
                 | Progress::Swept { blobs, .. } => blobs,

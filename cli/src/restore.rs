@@ -38,6 +38,13 @@ pub(crate) struct Restored<'a> {
 impl Target<'_> {
     /// Restores one blob to a file.
     pub(crate) fn file(&self, store: &Store, hash: Hash, out: &Out) -> Result<u64> {
+        // Before the target is touched, or a directory made: is there anything to restore?
+        store.reader(hash)?;
+        self.write(|file| copy(store, hash, file, self.dest, out))
+    }
+
+    /// Writes one file, which appears when all of it is there.
+    pub(crate) fn write<T>(&self, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
         let dest = self.dest;
         let name = dest.file_name().ok_or_else(|| {
             CliError::usage(
@@ -50,10 +57,7 @@ impl Target<'_> {
             _ => Path::new("."),
         };
         self.check_outside(parent)?;
-        // Before the target is touched, or a directory made: is there anything to restore?
-        store.reader(hash)?;
-        OutDir::open(parent, self.force)?
-            .write_here(name, |file| copy(store, hash, file, dest, out))
+        OutDir::open(parent, self.force)?.write_here(name, fill)
     }
 
     /// Restores a collection to a directory. What cannot be restored is told, and does not keep the rest

@@ -54,6 +54,16 @@ pub(crate) fn to_fill(global: &Global, command: &'static str, out: &mut Out) -> 
     make(global, out)
 }
 
+/// As [`to_fill`], another store than the one that the options name, and whatever they say of writing.
+pub(crate) fn other_to_fill(global: &Global, path: &Path, out: &mut Out) -> Result<Store> {
+    let other = Global {
+        store: path.to_owned(),
+        read_only: false,
+        ..global.clone()
+    };
+    to_fill(&other, "copy", out)
+}
+
 /// What was there when a store was made.
 pub(crate) fn init(global: &Global, out: &mut Out) -> Result<(Store, Found)> {
     check_writing(global, "init")?;

@@ -505,14 +505,21 @@ impl<B: Backend> Pairs for RebuiltPairs<'_, B> {
         let pair_of = |halves: Option<(&[Cv], &[Cv])>| {
             let (left, right) = halves?;
             let value_of = |values| merge(values, false, &mut Vec::new());
-            [value_of(left), value_of(right)].as_flattened().try_into().ok()
+            [value_of(left), value_of(right)]
+                .as_flattened()
+                .try_into()
+                .ok()
         };
         if tree.groups > PAGE_GROUPS {
             let pages = tree.groups.div_ceil(PAGE_GROUPS);
             return Ok(pair_of(halves(&rebuilt.pages, page, pages)));
         }
         let values = self.inner.page_of_rebuilt(hash, self.tree, page)?;
-        Ok(pair_of(halves(&values, tree.start % PAGE_GROUPS, tree.groups)))
+        Ok(pair_of(halves(
+            &values,
+            tree.start % PAGE_GROUPS,
+            tree.groups,
+        )))
     }
 }
 

@@ -268,13 +268,6 @@ impl State {
         self.filling.contains(&uuid)
     }
 
-    /// The partial files of a blob that nobody is filling.
-    pub(crate) fn idle_partial_names(&self, hash: Hash) -> Vec<FileName> {
-        let partials = self.index.partials(hash).iter();
-        let idle = partials.filter(|files| !self.filling.contains(&files.uuid));
-        idle.flat_map(|files| files.names(hash)).collect()
-    }
-
     /// Whether a temporary tag or work under way holds the blob itself.
     pub(crate) fn is_leased(&self, hash: Hash) -> bool {
         let held = |value| self.leases.contains_key(&value);

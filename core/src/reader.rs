@@ -200,12 +200,7 @@ impl<B: Backend> BlobReader<B> {
     }
 
     /// Reads of what partial entries have, up to the first group that none has.
-    fn read_parts(
-        &self,
-        parts: &Parts<B::Object>,
-        buf: &mut [u8],
-        offset: u64,
-    ) -> Result<usize> {
+    fn read_parts(&self, parts: &Parts<B::Object>, buf: &mut [u8], offset: u64) -> Result<usize> {
         if offset >= parts.size {
             // Where the end is, only the last group proves.
             return self.proven_size().map(|_| 0);

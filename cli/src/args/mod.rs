@@ -4,6 +4,7 @@ mod alone;
 mod content;
 mod keeping;
 mod looking;
+mod streams;
 mod tags;
 
 use std::{convert::Infallible, path::PathBuf, str::FromStr};
@@ -15,6 +16,7 @@ pub(crate) use self::{
     content::{Add, Cat, Export, Get, Init},
     keeping::{Gc, Repair, Rm, Verify},
     looking::{Doctor, Du, Ls, Stat},
+    streams::{Copy, Receive, Slice},
     tags::{TagCommand, TagRm, TagSet},
 };
 
@@ -45,7 +47,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The store's directory; one with complete/, partial/ and meta/ in it, or with iroh's blobs.v0 trio
@@ -108,6 +110,9 @@ pub(crate) enum Command {
     Get(Get),
     Export(Export),
     Cat(Cat),
+    Slice(Slice),
+    Receive(Receive),
+    Copy(Copy),
     Ls(Ls),
     Stat(Stat),
     Du(Du),

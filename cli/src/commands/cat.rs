@@ -15,7 +15,11 @@ pub(crate) fn run(global: &Global, args: &Cat, out: &mut Out) -> Result<Exit> {
     let found = reference::resolve(&store, &args.reference)?;
     let range = args.range.unwrap_or_default();
     let end = range.end.unwrap_or(u64::MAX);
-    let reader = store.reader(found.hash)?;
+    // Of a part that is asked for, no more than that has to be there.
+    let reader = match args.range {
+        Some(_) => store.partial_reader(found.hash)?,
+        None => store.reader(found.hash)?,
+    };
     let mut piece = Vec::new();
     let mut at = range.start;
     while at < end {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ffi::OsStr};
 
 use flatbao_core::{
     Hash, Tag,
-    store::{BlobInfo, Location, PartialInfo, State, Status},
+    store::{Available, BlobInfo, Location, State, Status},
 };
 use serde_json::{Value, json};
 
@@ -87,12 +87,15 @@ impl Listing<'_> {
 
     /// One line. What cannot be measured is listed all the same.
     fn line(&mut self, hash: Hash, blob: Option<&BlobInfo>, name: Option<&str>) -> Result<()> {
-        let measured = blob.map_or(Err(flatbao_core::Error::NotFound(hash)), |_| {
-            self.store.claimed_size(hash)
-        });
         let partial = match blob {
-            Some(blob) if blob.state == State::Partial => self.best_partial(hash),
+            Some(blob) if blob.state == State::Partial => self.store.available(hash).map(Some),
             _ => Ok(None),
+        };
+        let measured = match (blob, &partial) {
+            (None, _) => Err(flatbao_core::Error::NotFound(hash)),
+            // What is there says more of the size than the first file that claims one.
+            (Some(_), Ok(Some(found))) if found.size > 0 => Ok(found.size),
+            (Some(_), _) => self.store.claimed_size(hash),
         };
         let row = Row {
             hash,
@@ -115,12 +118,6 @@ impl Listing<'_> {
         }
         Ok(())
     }
-
-    /// Of several attempts at one blob, the one that got furthest.
-    fn best_partial(&self, hash: Hash) -> flatbao_core::Result<Option<PartialInfo>> {
-        let partials = self.store.partials(hash)?;
-        Ok(partials.into_iter().max_by_key(PartialInfo::verified))
-    }
 }
 
 struct Row<'a> {
@@ -128,7 +125,7 @@ struct Row<'a> {
     size: Option<u64>,
     /// `None` when a sequence lists a blob that is not there.
     blob: Option<&'a BlobInfo>,
-    partial: Option<&'a PartialInfo>,
+    partial: Option<&'a Available>,
     tags: Option<&'a [Tag]>,
     name: Option<&'a str>,
 }
@@ -152,7 +149,7 @@ impl Row<'_> {
 
     fn verified(&self) -> Option<u64> {
         let is_partial = self.blob?.state == State::Partial;
-        is_partial.then(|| self.partial.map_or(0, PartialInfo::verified))
+        is_partial.then(|| self.partial.map_or(0, Available::verified))
     }
 
     fn object(&self) -> Value {

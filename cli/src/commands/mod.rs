@@ -9,6 +9,7 @@ use crate::{
 mod add;
 mod cat;
 mod completions;
+mod copy;
 mod doctor;
 mod du;
 mod export;
@@ -18,8 +19,10 @@ mod hash;
 mod init;
 mod ls;
 mod man;
+mod receive;
 mod repair;
 mod rm;
+mod slice;
 mod stat;
 mod tag;
 mod verify;
@@ -32,6 +35,9 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Exit> {
         Command::Get(args) => get::run(global, args, out),
         Command::Export(args) => export::run(global, args, out),
         Command::Cat(args) => cat::run(global, args, out),
+        Command::Slice(args) => slice::run(global, args, out),
+        Command::Receive(args) => receive::run(global, args, out),
+        Command::Copy(args) => copy::run(global, args, out),
         Command::Ls(args) => ls::run(global, args, out),
         Command::Stat(args) => stat::run(global, args, out),
         Command::Du(args) => du::run(global, args, out),

@@ -245,7 +245,6 @@ impl<'a, B: Backend> Batch<'a, B> {
         publication.push_paths(inner)?;
         publication.run(inner)?;
         for (hash, size, format, novelty, held) in landed {
-            inner.drop_partials(hash)?;
             let tag = match format {
                 BlobFormat::Raw => held,
                 BlobFormat::HashSeq => inner.kernel.protect(HashAndFormat::hash_seq(hash)),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Backend, BlobFormat, Error, Hash, HashAndFormat, Result,
+    Backend, BlobFormat, ChunkRanges, Error, Hash, HashAndFormat, Result,
     kernel::TempTag,
     progress::{Progress, Watch},
     store::{
@@ -156,30 +156,43 @@ impl<A: Backend, B: Backend> Copying<'_, '_, A, B> {
             Err(Failure::Target(error)) => Err(error),
             Err(Failure::Source(Error::Cancelled)) => Err(Error::Cancelled),
             Err(Failure::Source(error)) if !received.is_complete => Ok(Err(error)),
-            _ if !received.is_complete => Ok(Err(Error::Incomplete(hash))),
+            Ok(()) if !received.is_complete => Ok(Err(Error::Incomplete(hash))),
             _ => Ok(Ok(())),
         }
     }
 
     /// Moves what is missing, as far as the source has it.
     fn missing(&mut self, hash: Hash, partial: &mut PartialBlob<B>) -> Result<(), Failure> {
-        let mut wanted = partial.missing();
+        let wanted = partial.missing();
         if wanted.is_empty() {
             return Ok(());
         }
         let source = self.from;
-        let is_partial = |status| {
-            matches!(status, Status::Present(info) if info.state == State::Partial || info.damaged)
+        let is_partial = |info: BlobInfo| info.state == State::Partial || info.damaged;
+        let failed = match source.status(hash) {
+            Status::Present(info) if is_partial(info) => Error::Incomplete(hash),
+            _ => match self.transfer(hash, &wanted, partial) {
+                Err(Failure::Source(error @ Error::Corrupt { .. })) => error,
+                other => return other,
+            },
         };
-        if is_partial(source.status(hash)) {
-            let available = source.available_with(hash, self.watch);
-            let available = available.map_err(Failure::Source)?;
-            wanted = wanted.intersection(&available.ranges());
-            if wanted.is_empty() {
-                return Err(Failure::Source(Error::Incomplete(hash)));
-            }
+        // Around what it does not have.
+        let available = source.available_with(hash, self.watch);
+        let available = available.map_err(Failure::Source)?.ranges();
+        let wanted = partial.missing().intersection(&available);
+        if !wanted.is_empty() {
+            self.transfer(hash, &wanted, partial)?;
         }
-        partial.begin(&wanted).map_err(Failure::Target)?;
+        Err(Failure::Source(failed))
+    }
+
+    fn transfer(
+        &mut self,
+        hash: Hash,
+        wanted: &ChunkRanges,
+        partial: &mut PartialBlob<B>,
+    ) -> Result<(), Failure> {
+        partial.begin(wanted).map_err(Failure::Target)?;
         let mut pipe = Pipe {
             partial,
             failed: None,
@@ -194,7 +207,9 @@ impl<A: Backend, B: Backend> Copying<'_, '_, A, B> {
             }),
             other => watch(other),
         };
-        let sent = source.send_with(hash, &wanted, &mut pipe, SendOptions::default(), &mut watch);
+        let sent = self
+            .from
+            .send_with(hash, wanted, &mut pipe, SendOptions::default(), &mut watch);
         match (pipe.failed, sent) {
             (Some(error), _) => Err(Failure::Target(error)),
             (None, Err(error)) => Err(Failure::Source(error)),

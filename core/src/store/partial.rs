@@ -1,18 +1,24 @@
 //! What of a blob is really there.
 
-use std::ops::{ControlFlow, Range};
+use std::{
+    io,
+    ops::{ControlFlow, Range},
+};
 
 use crate::{
     Backend, BackendError, ChunkRanges, Error, FileName, Hash, ReadAt, Result, Uuid, WriteAt,
     content::Content,
     index::{Entry, PartialFiles},
-    io::read_capped,
+    io::{read_capped, read_full_at},
     parts::{Part, each_proved, walk_of},
     progress::{Progress, Watch, unwatched},
     proof::{Step, append},
     store::{Inner, Recovery, Store},
-    tree::{GROUP, GROUP_CHUNKS, chunks, group_range, groups},
+    tree::{GROUP, GROUP_CHUNKS, GROUP_LEN, chunks, group_range, groups},
 };
+
+/// Bytes that are compared at once.
+const COMPARED: usize = 16 * GROUP_LEN;
 
 /// What a partial entry has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,6 +282,44 @@ impl<B: Backend> Inner<B> {
         Ok(true)
     }
 
+    /// Removes the partial entries of a blob that have nothing but what its owned data have, which were proved in
+    /// this opening. What else there is in an entry is nobody's to throw away: it may be all there is of something
+    /// else.
+    pub(super) fn drop_needless_parts(&self, hash: Hash) -> Result<()> {
+        let (entry, parts) = {
+            let state = self.kernel.state();
+            (state.index.get(hash), state.index.partials(hash).to_vec())
+        };
+        if !self.may_delete || !entry.has(Entry::VERIFIED) || parts.is_empty() {
+            return Ok(());
+        }
+        let Ok(Some(whole)) = self.backend.open(&FileName::Data(hash)) else {
+            return Ok(());
+        };
+        for files in parts.into_iter().filter(|files| files.data) {
+            // What somebody fills stays, and while it is looked at nobody begins to.
+            let Some(_claim) = self.kernel.claim(files.uuid) else {
+                continue;
+            };
+            let data = self.backend.open(&FileName::PartialData(hash, files.uuid));
+            let Ok(Some(data)) = data else { continue };
+            if !has_no_more(&data, &whole).unwrap_or(false) {
+                continue;
+            }
+            let names: Vec<FileName> = files.names(hash).collect();
+            match self.checked(self.backend.remove(&names)) {
+                Ok(()) => {
+                    let mut state = self.kernel.state();
+                    names.iter().for_each(|name| state.index.remove(name));
+                }
+                Err(error) if error.poisons() => return Err(error),
+                // It stays.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What is proved of opened content.
     pub(super) fn available(
         &self,
@@ -318,6 +362,27 @@ impl<B: Backend> Inner<B> {
                 groups: found,
             }),
         }
+    }
+}
+
+/// Whether a file has holes, and otherwise what the other one has in the same place.
+fn has_no_more<O: ReadAt>(part: &O, whole: &O) -> io::Result<bool> {
+    let (mut some, mut right) = (vec![0; COMPARED], vec![0; COMPARED]);
+    let mut at = 0;
+    loop {
+        let read = read_full_at(part, &mut some, at)?;
+        if read == 0 {
+            return Ok(true);
+        }
+        let found = read_full_at(whole, &mut right[..read], at)?;
+        right[found..].fill(0);
+        for (some, right) in some[..read].chunks(GROUP_LEN).zip(right.chunks(GROUP_LEN)) {
+            let is_same = right.starts_with(some);
+            if !is_same && some.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+        }
+        at += read as u64;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use crate::{
-    Backend, BackendError, EntryKind, Error, ExternalPath, FileName, Hash, PathSet, ReadAt, Result,
+    Backend, BackendError, Error, ExternalPath, FileName, Hash, PathSet, ReadAt, Result,
     index::Entry,
     io::write_all_at,
     store::{Inner, Novelty, Stage, batch::Pending, shared},
@@ -144,7 +144,10 @@ impl<'a, B: Backend> Publication<'a, B> {
         }
         {
             let mut state = inner.kernel.state();
-            for name in names[..done].iter().filter_map(|(_, _, from)| from.as_ref()) {
+            for name in names[..done]
+                .iter()
+                .filter_map(|(_, _, from)| from.as_ref())
+            {
                 state.index.remove(name);
             }
             for (hash, new) in published {
@@ -200,39 +203,5 @@ impl<B: Backend> Inner<B> {
         // The index is a cache: another program may have removed the file.
         let file = self.backend.open(&FileName::Data(hash)).ok().flatten();
         file.is_some_and(|file| file.size().is_ok_and(|found| found == size))
-    }
-
-    /// Removes the partial entries of a blob of which owned data were proved in this opening: every good byte
-    /// of theirs is among those. What is being filled stays, and what cannot be removed.
-    pub(super) fn drop_partials(&self, hash: Hash) -> Result<()> {
-        if !self.may_delete {
-            return Ok(());
-        }
-        let names = {
-            let mut state = self.kernel.state();
-            if !state.index.get(hash).has(Entry::VERIFIED) {
-                return Ok(());
-            }
-            let names = state.idle_partial_names(hash);
-            // Nobody begins to fill them.
-            names.iter().for_each(|name| state.index.remove(name));
-            names
-        };
-        if names.is_empty() {
-            return Ok(());
-        }
-        let Err(error) = self.backend.remove(&names) else {
-            return Ok(());
-        };
-        {
-            let mut state = self.kernel.state();
-            for name in &names[error.done..] {
-                state.index.insert(name, EntryKind::File);
-            }
-        }
-        match Error::from(error) {
-            error if error.poisons() => self.checked(Err(error)),
-            _ => Ok(()),
-        }
     }
 }

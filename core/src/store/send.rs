@@ -67,13 +67,7 @@ impl<B: Backend> Store<B> {
     /// partial blob does not have: the stream ends before the group that it is about. [`Error::Sink`] when
     /// `writer` fails.
     pub fn send(&self, hash: Hash, ranges: &ChunkRanges, writer: impl Write) -> Result<Sent> {
-        self.send_with(
-            hash,
-            ranges,
-            writer,
-            SendOptions::default(),
-            &mut unwatched,
-        )
+        self.send_with(hash, ranges, writer, SendOptions::default(), &mut unwatched)
     }
 
     /// As [`send`](Self::send), in some other way.

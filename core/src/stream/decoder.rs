@@ -142,12 +142,7 @@ impl Decoder {
     }
 }
 
-fn leaf<'a>(
-    node: Node,
-    value: &Cv,
-    offset: u64,
-    bytes: &'a [u8],
-) -> Result<Item<'a>, StreamError> {
+fn leaf<'a>(node: Node, value: &Cv, offset: u64, bytes: &'a [u8]) -> Result<Item<'a>, StreamError> {
     let found = match node.is_root {
         true => *Hash::of(bytes).as_bytes(),
         false => subtree_cv(node.start, bytes),

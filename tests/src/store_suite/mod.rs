@@ -30,22 +30,28 @@ use crate::backend_suite::BackendHarness;
 
 mod care;
 mod collect;
+mod copy;
 mod delete;
 mod export;
 mod external;
 mod import;
 mod open;
 mod read;
+mod receive;
+mod send;
 mod tags;
 
 pub use care::*;
 pub use collect::*;
+pub use copy::*;
 pub use delete::*;
 pub use export::*;
 pub use external::*;
 pub use import::*;
 pub use open::*;
 pub use read::*;
+pub use receive::*;
+pub use send::*;
 pub use tags::*;
 
 /// A place for one store, with all that a store needs besides.
@@ -184,6 +190,39 @@ macro_rules! store_conformance {
                 what_tags_name_is_looked_for
                 damaged_tags_are_salvaged
                 missing_tags_are_restored
+                streams_are_those_of_bao_tree
+                no_damage_is_sent
+                a_failing_writer_is_told
+                what_is_there_of_a_blob_is_served
+                a_claimed_size_is_not_exposed
+                a_stream_becomes_a_blob
+                the_size_may_be_told
+                a_blob_comes_in_parts
+                partial_entries_have_the_format
+                a_broken_stream_is_resumed
+                a_wrong_stream_is_refused
+                a_lying_size_does_no_harm
+                what_came_under_a_wrong_size_is_kept
+                parts_of_several_entries_are_put_together
+                what_is_damaged_of_a_part_is_missing
+                small_partial_blobs_survive
+                a_part_with_a_final_outboard_is_completed
+                a_complete_blob_stays
+                a_damaged_group_is_received
+                a_demoted_blob_lacks_its_damage_only
+                a_partial_blob_is_fed
+                a_partial_blob_outlives_a_wrong_stream
+                two_receive_one_blob
+                what_is_received_is_kept_while_it_is_held
+                a_received_sequence_keeps_its_children
+                receiving_needs_a_store_that_is_written
+                receiving_can_be_stopped
+                a_completed_blob_is_durable
+                a_copy_is_an_import
+                a_sequence_is_copied_with_its_children
+                a_copy_moves_what_is_missing
+                a_damaged_source_gives_what_is_good
+                a_stopped_copy_goes_on
             );
         }
     };
@@ -506,12 +545,15 @@ mod tests {
         let sources = [
             include_str!("care.rs"),
             include_str!("collect.rs"),
+            include_str!("copy.rs"),
             include_str!("delete.rs"),
             include_str!("export.rs"),
             include_str!("external.rs"),
             include_str!("import.rs"),
             include_str!("open.rs"),
             include_str!("read.rs"),
+            include_str!("receive.rs"),
+            include_str!("send.rs"),
             include_str!("tags.rs"),
         ];
         let mut count = 0;

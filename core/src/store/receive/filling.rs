@@ -299,7 +299,10 @@ impl<B: Backend> Filling<B> {
         with_uuid(&*inner.env.entropy, |uuid| {
             let taken = |name| BackendError::Exists { name };
             let name = FileName::PartialOutboard(hash, uuid);
-            let claim = inner.kernel.claim(uuid).ok_or_else(|| taken(name.clone()))?;
+            let claim = inner
+                .kernel
+                .claim(uuid)
+                .ok_or_else(|| taken(name.clone()))?;
             let outboard = self.new_outboard(&name)?;
             let data_name = FileName::PartialData(hash, uuid);
             match inner.backend.stage_new(&data_name) {
@@ -363,12 +366,11 @@ impl<B: Backend> Filling<B> {
             return Ok(());
         };
         if inner.is_proved(hash, size) {
-            // It is left for those who drop what is not needed any more.
             drop(files);
         } else {
             files.publish(&inner, hash, size)?;
         }
-        inner.drop_partials(hash)
+        inner.drop_needless_parts(hash)
     }
 }
 

@@ -91,12 +91,7 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// [`Error::Stream`] for a stream that is not right, or ends too early; [`Error::Source`] when `reader` fails.
     /// What was verified until then stays. Otherwise as for an import.
-    pub fn receive(
-        &self,
-        hash: Hash,
-        ranges: &ChunkRanges,
-        reader: impl Read,
-    ) -> Result<Received> {
+    pub fn receive(&self, hash: Hash, ranges: &ChunkRanges, reader: impl Read) -> Result<Received> {
         let options = ReceiveOptions::default();
         self.receive_with(hash, ranges, reader, options, &mut unwatched)
     }
@@ -416,7 +411,11 @@ impl<B: Backend> PartialBlob<B> {
             self.held.remove(&group);
             return self.group(size, group, bytes);
         }
-        if self.filling.as_ref().is_some_and(|filling| filling.has(group)) {
+        if self
+            .filling
+            .as_ref()
+            .is_some_and(|filling| filling.has(group))
+        {
             return Ok(());
         }
         let held = self.held.entry(group).or_insert_with(|| Held {
@@ -486,7 +485,10 @@ impl<B: Backend> PartialBlob<B> {
                 (Some(Stream::Items(_)), remaining) => remaining.unwrap_or_default(),
             };
             // At most `READ_PIECE`.
-            piece.resize(usize::try_from(remaining.min(READ_PIECE)).unwrap_or_default(), 0);
+            piece.resize(
+                usize::try_from(remaining.min(READ_PIECE)).unwrap_or_default(),
+                0,
+            );
             let read = match reader.read(&mut piece) {
                 Ok(0) => {
                     let missing = remaining;
@@ -523,7 +525,7 @@ impl<B: Backend> PartialBlob<B> {
             filling => {
                 drop(filling);
                 // Somebody else may have completed it meanwhile.
-                self.inner.drop_partials(self.hash)?;
+                self.inner.drop_needless_parts(self.hash)?;
                 let state = self.inner.kernel.state();
                 is_complete |= state.index.get(self.hash).has(Entry::VERIFIED);
             }
