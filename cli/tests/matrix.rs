@@ -97,6 +97,23 @@ const ROWS: &[Row] = &[
         "19.5 KiB",
     ),
     Row::new("cat", "cat REF", Reading, "").bytes(),
+    Row::new("slice", "slice REF", Reading, "").bytes(),
+    Row::new(
+        "slice",
+        "slice REF 0..5 -o out",
+        Reading,
+        "16.0 KiB of 19.5 KiB",
+    )
+    .target("slice REF -o TARGET"),
+    Row::new("receive", "receive SENT stream", Filling, "complete  8 B"),
+    Row::new(
+        "receive",
+        "receive SENT stream --tag got",
+        Filling,
+        "tag got",
+    ),
+    Row::new("copy", "copy REF --to other", Reading, "19.5 KiB moved")
+        .target("copy REF --to TARGET"),
     Row::new("ls", "ls", Reading, "19.5 KiB  complete  owned"),
     Row::new("ls", "ls REF --long", Reading, "20000  complete  owned"),
     Row::new("ls", "ls --tags", Reading, "raw      x"),
@@ -121,6 +138,9 @@ const ROWS: &[Row] = &[
     Row::new("man", "man pages", Nothing, "pages/flatbao-tag-set.1").target("man TARGET"),
 ];
 
+/// Bytes of the blob that the file `stream` is of.
+const SENT: &[u8] = b"received";
+
 /// Bytes of the blob that `REF` means. No tag reaches it.
 fn blob() -> Vec<u8> {
     noise(20_000)
@@ -139,6 +159,9 @@ fn files() -> Scene {
     let scene = Scene::new();
     scene.write("file", noise(30_000));
     scene.write("dir/a", "a");
+    // Of a blob of one chunk: its size, its bytes.
+    let size = (SENT.len() as u64).to_le_bytes();
+    scene.write("stream", [&size[..], SENT].concat());
     scene
 }
 
@@ -153,7 +176,8 @@ fn fill(args: &str, words: &[(&str, &str)]) -> Vec<String> {
 
 fn args(row: &Row) -> Vec<String> {
     let hash = Hash::of(&blob()).to_string();
-    fill(row.args, &[("REF", &hash)])
+    let sent = Hash::of(SENT).to_string();
+    fill(row.args, &[("REF", &hash), ("SENT", &sent)])
 }
 
 fn with(args: &[String], more: &[&str]) -> Vec<String> {

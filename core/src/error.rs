@@ -29,7 +29,7 @@ pub enum Error {
         offset: u64,
     },
     /// What was received is not what was asked for. What was proved before is kept.
-    #[error("the stream of blob {hash} is wrong")]
+    #[error("the stream of blob {hash} is not what was asked for")]
     Stream {
         /// The blob.
         hash: Hash,
@@ -64,7 +64,7 @@ pub enum Error {
     #[error("this store cannot be written")]
     NotWritable(#[source] NotWritable),
     /// The source of an import, or of a stream, failed.
-    #[error("cannot read what is to be imported")]
+    #[error("cannot read what is to go into the store")]
     Source(#[source] io::Error),
     /// Whatever a stream was sent to failed.
     #[error("cannot write the stream")]

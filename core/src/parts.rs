@@ -139,13 +139,16 @@ fn likeliest<O: ReadAt>(
     Ok(best.1)
 }
 
-/// Hands out every group that an entry has, in order, with the index of the first one that does.
+/// Is told of a group, of its bytes, and of the index of the first entry that has them.
+pub(crate) type Each<'a> = dyn FnMut(&Leaf, usize, &[u8]) -> ControlFlow<()> + 'a;
+
+/// Hands out every group that an entry has, in order.
 pub(crate) fn each_proved<O: ReadAt>(
     mut walk: Walk<'_>,
     hash: Hash,
     parts: &[Part<O>],
     size: u64,
-    each: &mut dyn FnMut(&Leaf, usize, &[u8]) -> ControlFlow<()>,
+    each: &mut Each<'_>,
 ) -> ControlFlow<()> {
     let mut buf = vec![0; GROUP_LEN];
     walk.run(hash, &mut |step| {

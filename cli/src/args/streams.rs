@@ -56,7 +56,8 @@ pub(crate) struct Receive {
     /// What the stream is of, as it was given to `flatbao slice` [default: all]
     #[arg(long, value_name = "RANGE")]
     pub(crate) range: Option<ByteRanges>,
-    /// Receive nothing: print the ranges that are missing, as `flatbao slice` and --range take them
+    /// Receive nothing: print the ranges that are missing, as `flatbao slice` and --range take them; nothing
+    /// when nothing is missing
     #[arg(long, conflicts_with_all = ["file", "range", "tag", "no_tag", "format"])]
     pub(crate) missing: bool,
     /// Tag it with this name; without this it gets an automatic tag if it has none

@@ -87,15 +87,16 @@ fn missing(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit> {
 
 fn told(hash: Hash, found: Option<&Available>, out: &Out) -> Result<Exit> {
     let ranges = found.map(missing_bytes);
-    out.result(
-        || json!({"hash": hash.to_string(), "missing": exact(ranges.as_ref())}),
-        || {
-            ranges
-                .as_ref()
-                .map(ByteRanges::to_string)
-                .unwrap_or_default()
-        },
-    )?;
+    let shown = ranges
+        .as_ref()
+        .map(ByteRanges::to_string)
+        .unwrap_or_default();
+    if out.is_json() || !shown.is_empty() {
+        out.result(
+            || json!({"hash": hash.to_string(), "missing": exact(ranges.as_ref())}),
+            || shown,
+        )?;
+    }
     Ok(Exit::Done)
 }
 

@@ -193,14 +193,17 @@ mod tests {
         (outboard.root.into(), stream)
     }
 
-    /// What comes of a stream in pieces of this size: bytes by offset, offsets of pairs.
+    /// Bytes by offset, offsets of pairs.
+    type Found = (Vec<(u64, Vec<u8>)>, Vec<u64>);
+
+    /// What comes of a stream in pieces of this size.
     fn decoded(
         hash: Hash,
         size: u64,
         ranges: &ChunkRanges,
         stream: &[u8],
         piece: usize,
-    ) -> Result<(Vec<(u64, Vec<u8>)>, Vec<u64>), StreamError> {
+    ) -> Result<Found, StreamError> {
         let mut decoder = Decoder::new(hash, size, ranges);
         assert_eq!(decoder.remaining(), encoded_len(size, ranges));
         let (mut found, mut pairs) = (Vec::new(), Vec::new());

@@ -79,6 +79,8 @@ struct Files<B: Backend> {
     /// What is not written yet.
     data_run: Run,
     pair_run: Run,
+    /// Whether they were made here, and nothing has been written that is worth keeping.
+    is_bare: bool,
 }
 
 impl<B: Backend> Filling<B> {
@@ -309,7 +311,9 @@ impl<B: Backend> Filling<B> {
                 Ok(data) => {
                     let mut state = inner.kernel.state();
                     state.index.insert(&data_name, EntryKind::File);
-                    Ok(Files::new(claim, data, outboard))
+                    let mut files = Files::new(claim, data, outboard);
+                    files.is_bare = true;
+                    Ok(files)
                 }
                 Err(error) => {
                     if inner.backend.discard(outboard).is_ok() {
@@ -354,6 +358,7 @@ impl<B: Backend> Filling<B> {
                 "write",
                 FileName::PartialData(self.hash, uuid),
             ))?;
+        files.is_bare &= self.present.is_empty();
         Ok(())
     }
 
@@ -378,6 +383,9 @@ impl<B: Backend> Drop for Filling<B> {
     fn drop(&mut self) {
         // What cannot be written now is received again.
         let _ = self.flush();
+        if let Some(files) = self.files.take_if(|files| files.is_bare) {
+            files.discard(&self.inner, self.hash);
+        }
     }
 }
 
@@ -389,6 +397,21 @@ impl<B: Backend> Files<B> {
             outboard,
             data_run: Run::default(),
             pair_run: Run::default(),
+            is_bare: false,
+        }
+    }
+
+    /// Removes an entry that has nothing.
+    fn discard(self, inner: &Inner<B>, hash: Hash) {
+        let uuid = self.claim.uuid();
+        let gone = [
+            (self.data, FileName::PartialData(hash, uuid)),
+            (self.outboard, FileName::PartialOutboard(hash, uuid)),
+        ];
+        for (staged, name) in gone {
+            if inner.backend.discard(staged).is_ok() {
+                inner.kernel.state().index.remove(&name);
+            }
         }
     }
 
