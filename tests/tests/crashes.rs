@@ -14,6 +14,7 @@ mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeBounds,
     sync::Arc,
 };
 
@@ -23,10 +24,12 @@ use common::{
     tap::{Moments, TapDir},
 };
 use flatbao_core::{
-    Durability, ExternalPath, FileName, FlatDir, Hash, HashAndFormat, PathSet, Store, Tag, TagFile,
-    TagMap, Uuid,
-    store::{ImportOptions, Novelty, State, Status},
+    ChunkRanges, Durability, ExternalPath, FileName, FlatDir, Hash, HashAndFormat, PathSet, Store,
+    Tag, TagFile, TagMap, Uuid,
+    progress::unwatched,
+    store::{ImportOptions, Novelty, State, Status, copy},
 };
+use flatbao_mem::MemBackend;
 
 /// What a run has been promised so far.
 #[derive(Clone, Default)]
@@ -97,6 +100,22 @@ impl Run {
         self.begin(&[hash]);
         assert_eq!(self.store().import_bytes(content).unwrap().hash, hash);
         self.imported(&[hash]);
+        hash
+    }
+
+    /// Receives these groups of a content, which is whole with the `last` of them.
+    fn receive(&self, content: &[u8], groups: impl RangeBounds<u64>, last: bool) -> Hash {
+        let hash = self.know(content);
+        self.begin(&[hash]);
+        let (_, from) = source(&[content]);
+        let ranges = ChunkRanges::of_groups(groups);
+        let mut stream = Vec::new();
+        from.send(hash, &ranges, &mut stream).unwrap();
+        let received = self.store().receive(hash, &ranges, &stream[..]).unwrap();
+        assert_eq!(received.is_complete, last);
+        if last {
+            self.imported(&[hash]);
+        }
         hash
     }
 
@@ -211,6 +230,17 @@ impl Run {
     }
 }
 
+/// A store in memory that has these blobs, the last one a list of the others.
+fn source(contents: &[&[u8]]) -> (Hash, Store<MemBackend>) {
+    let (store, _) = Store::open(MemBackend::new(), fresh_env()).unwrap();
+    let hashes: Vec<Hash> = contents
+        .iter()
+        .map(|content| store.import_bytes(content).unwrap().hash)
+        .collect();
+    let list = store.import_bytes(&sequence(&hashes)).unwrap().hash;
+    (list, store)
+}
+
 /// What becomes of a machine: the power fails and nothing unsynced, or everything, survives; or only the
 /// process dies.
 fn ends(machine: &Machine) -> [(&'static str, Machine); 3] {
@@ -286,12 +316,32 @@ fn promises_hold(machine: &Machine, said: &Said, told: &str) {
             matches!(store.status(*hash), Status::Present(info) if info.state == State::Complete);
         assert_eq!(all, complete, "{told}: {hash} is listed and does not read");
     }
+    for (hash, content) in &said.known {
+        parts_are_right(&store, *hash, content, told);
+    }
     for hash in &said.gone {
         assert_eq!(
             store.status(*hash),
             Status::Missing,
             "{told}: {hash} was deleted"
         );
+    }
+}
+
+/// "What is there of a blob is right", whatever has become of its files.
+fn parts_are_right(store: &SimStore, hash: Hash, content: &[u8], told: &str) {
+    let found = store.available(hash).unwrap();
+    let Ok(reader) = store.partial_reader(hash) else {
+        assert_eq!(found.groups, [], "{told}");
+        return;
+    };
+    for group in found.groups.into_iter().flatten() {
+        let start = group as usize * GROUP;
+        let truth = &content[start..content.len().min(start + GROUP)];
+        let mut buf = vec![0; truth.len()];
+        let read = reader.read_verified(&mut buf, start as u64);
+        assert_eq!(read.unwrap(), truth.len(), "{told}");
+        assert!(buf == truth, "{told}: a wrong byte in group {group}");
     }
 }
 
@@ -361,6 +411,74 @@ fn import_of_several_groups() {
     run.set_tag("a", raw(hash));
     run.import(&bytes(3, 2 * GROUP));
     run.import(b"");
+    run.check();
+}
+
+#[test]
+fn a_small_blob_is_received() {
+    let mut run = Run::on(Machine::new());
+    run.open();
+    let hash = run.receive(&small(), .., true);
+    run.set_tag("one", raw(hash));
+    run.receive(b"", .., true);
+    run.check();
+}
+
+/// PD-07, PD-10: a blob that comes in parts, over openings: nothing half is ever served as whole, what was
+/// acknowledged as whole is, and a completion that is interrupted anywhere is finished or goes on.
+#[test]
+fn a_blob_is_received_in_parts() {
+    let mut run = Run::on(Machine::new());
+    run.open();
+    let hash = run.receive(&large(), 1..2, false);
+    run.set_tag("one", raw(hash));
+    run.open();
+    run.receive(&large(), 3.., false);
+    run.receive(&large(), ..1, false);
+    run.receive(&large(), 2..3, true);
+    run.open();
+    run.check();
+}
+
+/// Two entries of one blob, put together.
+#[test]
+fn parts_of_two_entries_are_put_together() {
+    let machine = Machine::new();
+    let hash = Hash::of(&large());
+    machine.plant(&FileName::Tags, &TagFile::encode(&TagMap::new()).unwrap());
+    let board = outboard(&large()).unwrap();
+    for (uuid, groups) in [([1; 16], 0..2), ([2; 16], 2..3)] {
+        let uuid = Uuid::from_bytes(uuid);
+        let mut sparse = vec![0; groups.end * GROUP];
+        let range = groups.start * GROUP..groups.end * GROUP;
+        sparse[range.clone()].copy_from_slice(&large()[range]);
+        machine.plant(&FileName::PartialData(hash, uuid), &sparse);
+        machine.plant(&FileName::PartialOutboard(hash, uuid), &board);
+    }
+    let mut run = Run::on(machine);
+    run.know(&large());
+    run.open();
+    run.receive(&large(), 3.., true);
+    assert_reads(run.store(), hash, &large());
+    run.check();
+}
+
+/// A sequence is copied with what it lists, small and large.
+#[test]
+fn a_copy() {
+    let mut run = Run::on(Machine::new());
+    run.open();
+    let contents = [small(), large(), b"x".to_vec()];
+    let (list, from) = source(&[&contents[0], &contents[1], &contents[2]]);
+    let mut hashes: Vec<Hash> = contents.iter().map(|content| run.know(content)).collect();
+    hashes.push(run.know(&sequence(&hashes)));
+    run.begin(&hashes);
+    let copied = copy(&from, run.store(), seq(list), &mut unwatched).unwrap();
+    assert_eq!(copied.blobs, 4);
+    run.imported(&hashes);
+    run.set_tag("all", seq(list));
+    drop(copied);
+    run.collect(&[]);
     run.check();
 }
 

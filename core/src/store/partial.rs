@@ -14,7 +14,7 @@ use crate::{
     progress::{Progress, Watch, unwatched},
     proof::{Step, append},
     store::{Inner, Recovery, Store},
-    tree::{GROUP, GROUP_CHUNKS, GROUP_LEN, chunks, group_range, groups},
+    tree::{GROUP, GROUP_CHUNKS, GROUP_LEN, PREFIX, chunks, group_range, groups},
 };
 
 /// Bytes that are compared at once.
@@ -218,24 +218,23 @@ impl<B: Backend> Store<B> {
 }
 
 impl<B: Backend> Inner<B> {
-    /// Removes the partial outboard of a blob of one group, which has none, when its data are there and proved:
-    /// it is what an interrupted completion left. Tells whether it was such a one.
+    /// Removes the partial outboard of a blob of one group when its data are there and proved: it has no pair, and
+    /// is what an interrupted completion left. Tells whether it was such a one.
     fn remove_needless(&self, name: &FileName) -> Result<bool> {
         let FileName::PartialOutboard(hash, _) = *name else {
             return Ok(false);
         };
-        let claim = self.outboard_prefix(name)?;
-        let Some(claim) = claim.filter(|claim| *claim <= GROUP) else {
+        if self.file_len(name)?.is_none_or(|len| len > PREFIX) {
+            return Ok(false);
+        }
+        let name_of_data = FileName::Data(hash);
+        let Some(data) = self.backend.open(&name_of_data)? else {
             return Ok(false);
         };
-        let Some(data) = self.backend.open(&FileName::Data(hash))? else {
-            return Ok(false);
-        };
-        let cannot = BackendError::io("read", FileName::Data(hash));
         match read_capped(&data, GROUP) {
-            Ok(bytes) if Hash::of(&bytes) == hash && bytes.len() as u64 == claim => {}
+            Ok(bytes) if Hash::of(&bytes) == hash => {}
             Ok(_) => return Ok(false),
-            Err(e) => return Err(cannot(e).into()),
+            Err(e) => return Err(BackendError::io("read", name_of_data)(e).into()),
         }
         self.checked(self.backend.remove(std::slice::from_ref(name)))?;
         self.kernel.state().index.remove(name);
@@ -293,17 +292,26 @@ impl<B: Backend> Inner<B> {
         if !self.may_delete || !entry.has(Entry::VERIFIED) || parts.is_empty() {
             return Ok(());
         }
-        let Ok(Some(whole)) = self.backend.open(&FileName::Data(hash)) else {
-            return Ok(());
-        };
-        for files in parts.into_iter().filter(|files| files.data) {
+        for files in parts {
             // What somebody fills stays, and while it is looked at nobody begins to.
             let Some(_claim) = self.kernel.claim(files.uuid) else {
                 continue;
             };
-            let data = self.backend.open(&FileName::PartialData(hash, files.uuid));
-            let Ok(Some(data)) = data else { continue };
-            if !has_no_more(&data, &whole).unwrap_or(false) {
+            let (part, whole) = match files.data {
+                true => (
+                    FileName::PartialData(hash, files.uuid),
+                    FileName::Data(hash),
+                ),
+                false => (
+                    FileName::PartialOutboard(hash, files.uuid),
+                    FileName::Outboard(hash),
+                ),
+            };
+            let opened = (self.backend.open(&part), self.backend.open(&whole));
+            let (Ok(Some(part)), Ok(Some(whole))) = opened else {
+                continue;
+            };
+            if !has_no_more(&part, &whole).unwrap_or(false) {
                 continue;
             }
             let names: Vec<FileName> = files.names(hash).collect();

@@ -299,30 +299,56 @@ impl<B: Backend> Filling<B> {
         let (inner, hash) = (&self.inner, self.hash);
         inner.kernel.check_writable()?;
         with_uuid(&*inner.env.entropy, |uuid| {
-            let taken = |name| BackendError::Exists { name };
-            let name = FileName::PartialOutboard(hash, uuid);
-            let claim = inner
-                .kernel
-                .claim(uuid)
-                .ok_or_else(|| taken(name.clone()))?;
-            let outboard = self.new_outboard(&name)?;
-            let data_name = FileName::PartialData(hash, uuid);
-            match inner.backend.stage_new(&data_name) {
-                Ok(data) => {
+            let data = FileName::PartialData(hash, uuid);
+            let outboard = FileName::PartialOutboard(hash, uuid);
+            let is_ours = |claim: &Claim| {
+                let state = inner.kernel.state();
+                let mut partials = state.index.partials(hash).iter();
+                partials.all(|files| files.uuid != claim.uuid())
+            };
+            let claim = inner.kernel.claim(uuid).filter(is_ours);
+            let claim = claim.ok_or_else(|| BackendError::Exists {
+                name: outboard.clone(),
+            })?;
+            let staged = self.stage(&data, &outboard);
+            if let Err(error) = &staged
+                && !matches!(error, BackendError::Exists { .. })
+            {
+                // What failed may have been done all the same.
+                let names = [data, outboard];
+                if inner.checked(inner.backend.remove(&names)).is_ok() {
                     let mut state = inner.kernel.state();
-                    state.index.insert(&data_name, EntryKind::File);
-                    let mut files = Files::new(claim, data, outboard);
-                    files.is_bare = true;
-                    Ok(files)
-                }
-                Err(error) => {
-                    if inner.backend.discard(outboard).is_ok() {
-                        inner.kernel.state().index.remove(&name);
-                    }
-                    Err(error)
+                    names.iter().for_each(|name| state.index.remove(name));
                 }
             }
+            let (data, outboard) = staged?;
+            let mut files = Files::new(claim, data, outboard);
+            files.is_bare = true;
+            Ok(files)
         })
+    }
+
+    /// Stages both files of an entry, or none when another entry has one of the names.
+    fn stage(
+        &self,
+        data: &FileName,
+        outboard: &FileName,
+    ) -> Result<(B::Staged, B::Staged), BackendError> {
+        let backend = &self.inner.backend;
+        let staged = self.new_outboard(outboard)?;
+        match backend.stage_new(data) {
+            Ok(file) => {
+                let mut state = self.inner.kernel.state();
+                state.index.insert(data, EntryKind::File);
+                Ok((file, staged))
+            }
+            Err(error) => {
+                if backend.discard(staged).is_ok() {
+                    self.inner.kernel.state().index.remove(outboard);
+                }
+                Err(error)
+            }
+        }
     }
 
     fn new_outboard(&self, name: &FileName) -> Result<B::Staged, BackendError> {
