@@ -285,7 +285,7 @@ fn set_of(ranges: &[Range<u64>]) -> RangeSet2<u64> {
     RangeSet2::new(boundaries.collect()).unwrap_or_else(RangeSet2::empty)
 }
 
-pub(crate) fn ranges_of(set: &RangeSet2<u64>) -> Vec<Range<u64>> {
+fn ranges_of(set: &RangeSet2<u64>) -> Vec<Range<u64>> {
     let bounded = |range: RangeSetRange<&u64>| match range {
         RangeSetRange::Range(range) => Some(*range.start..*range.end),
         // No set of groups is without an end.

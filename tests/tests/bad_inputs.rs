@@ -1,6 +1,6 @@
 //! The catalogue of bad inputs (BAD-INPUTS.md), as far as it concerns names, types, files, tags and imports:
 //! on the real file system where the system has a say, in the simulator otherwise. Flipped bits and wrong
-//! lengths are in `flips.rs`, failing systems in `faults.rs`, power losses in `crashes.rs`.
+//! lengths are in `flips.rs`, failing systems in `faults.rs`, power losses in `crashes.rs`, streams in `streams.rs`.
 
 // A test reports by panicking, and so do its helpers; what it casts is small.
 #![allow(

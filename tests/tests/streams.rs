@@ -600,6 +600,57 @@ fn absurd_partial_entries_are_no_obstacle() {
     assert!(read(&store, hash).unwrap() == data);
 }
 
+/// BAD-INPUTS 41, on a real disk: a partial file that is huge and empty costs nothing, neither while the blob is
+/// received nor when it is whole. It is not an entry's to throw away.
+#[test]
+fn a_huge_partial_file_is_not_read() {
+    let data = bytes(8, 100_000);
+    let hash = Hash::of(&data);
+    let place = tempfile::tempdir().unwrap();
+    let open = || {
+        Store::open(open_ambient(place.path()).unwrap(), system_env())
+            .unwrap()
+            .0
+    };
+    drop(open());
+    let uuid = Uuid::from_bytes([7; 16]);
+    let path = |name: FileName| place.path().join(name.to_string());
+    let huge = path(FileName::PartialData(hash, uuid));
+    let file = std::fs::File::create(&huge).unwrap();
+    let Some(bits) = (34..=60).rev().find(|bits| file.set_len(1 << bits).is_ok()) else {
+        panic!("no sparse files here");
+    };
+    for claim in [100_000, 1 << 59] {
+        let mut board = outboard(&data).unwrap();
+        board[..8].copy_from_slice(&u64::to_le_bytes(claim));
+        std::fs::write(path(FileName::PartialOutboard(hash, uuid)), board).unwrap();
+        let store = open();
+        assert_eq!(store.available(hash).unwrap().verified(), 0);
+        let other = stream_of(&data, &ChunkRanges::all());
+        let mut wrong = other.clone();
+        wrong[50_000] ^= 1;
+        assert!(
+            store
+                .receive(hash, &ChunkRanges::all(), &wrong[..])
+                .is_err()
+        );
+        let received = store
+            .receive(hash, &ChunkRanges::all(), &other[..])
+            .unwrap();
+        assert!(received.is_complete && read(&store, hash).unwrap() == data);
+        drop(received);
+        if claim > 1 << 20 {
+            assert_eq!(std::fs::metadata(&huge).unwrap().len(), 1 << bits);
+        }
+        store.delete(hash, true).unwrap();
+        drop(store);
+        std::fs::File::create(&huge)
+            .unwrap()
+            .set_len(1 << bits)
+            .unwrap();
+    }
+}
+
 /// A back end that loses what was written before it is published is found out: what is proved is proved from what
 /// is there.
 #[test]

@@ -373,8 +373,12 @@ impl<B: Backend> Inner<B> {
     }
 }
 
-/// Whether a file has holes, and otherwise what the other one has in the same place.
+/// Whether a file has holes, and otherwise what the other one has in the same place. One that is longer is not
+/// even read: it may be huge and empty.
 fn has_no_more<O: ReadAt>(part: &O, whole: &O) -> io::Result<bool> {
+    if part.size()? > whole.size()? {
+        return Ok(false);
+    }
     let (mut some, mut right) = (vec![0; COMPARED], vec![0; COMPARED]);
     let mut at = 0;
     loop {
@@ -382,8 +386,9 @@ fn has_no_more<O: ReadAt>(part: &O, whole: &O) -> io::Result<bool> {
         if read == 0 {
             return Ok(true);
         }
-        let found = read_full_at(whole, &mut right[..read], at)?;
-        right[found..].fill(0);
+        if read_full_at(whole, &mut right[..read], at)? < read {
+            return Ok(false);
+        }
         for (some, right) in some[..read].chunks(GROUP_LEN).zip(right.chunks(GROUP_LEN)) {
             let is_same = right.starts_with(some);
             if !is_same && some.iter().any(|byte| *byte != 0) {

@@ -18,6 +18,7 @@ use iroh::endpoint::VarInt;
 use iroh_blobs::{
     Hash,
     api::blobs::BlobStatus,
+    format::collection::Collection,
     get,
     protocol::GetRequest,
     provider::{self, events::EventSender},
@@ -55,6 +56,19 @@ impl Peer {
         Ok(tag.hash().into())
     }
 
+    /// Adds a collection of blobs by name, and returns the hash of its sequence. The blobs need not be
+    /// there.
+    pub fn add_collection(&self, entries: &[(String, HashBytes)]) -> Result<HashBytes> {
+        let entries = entries
+            .iter()
+            .map(|(name, hash)| (name.clone(), Hash::from(*hash)));
+        let collection: Collection = entries.collect();
+        let tag = self
+            .runtime
+            .block_on(collection.store(self.store.as_ref()))?;
+        Ok(tag.hash().into())
+    }
+
     /// The stream of some ranges of a blob, from the store's own export.
     ///
     /// An error if a requested chunk is missing, or another chunk of its group, which the hashes
@@ -87,7 +101,17 @@ impl Peer {
     /// Answers a get request for some ranges of a blob with the provider's own handler, and returns
     /// what that writes to the connection. For no ranges at all it writes nothing, not even a size.
     pub fn provide(&self, hash: &HashBytes, ranges: &[u64]) -> Result<Vec<u8>> {
-        let request = GetRequest::blob_ranges(Hash::from(*hash), chunk_ranges(ranges)?);
+        let ranges = chunk_ranges(ranges)?;
+        self.answer(GetRequest::blob_ranges(Hash::from(*hash), ranges))
+    }
+
+    /// Answers a get request for a hash sequence and all blobs that it lists, likewise: their streams
+    /// one after the other, that of the sequence first.
+    pub fn provide_all(&self, root: &HashBytes) -> Result<Vec<u8>> {
+        self.answer(GetRequest::all(*root))
+    }
+
+    fn answer(&self, request: GetRequest) -> Result<Vec<u8>> {
         let mut written = Written::default();
         // The handler wants to see that nothing follows the request.
         let pair = provider::StreamPair::new(0, Bytes::new(), &mut written, EventSender::DEFAULT);
@@ -100,7 +124,16 @@ impl Peer {
     /// Downloads some ranges of a blob with the getter's own state machine, from a provider that
     /// answers with `stream`. The getter only logs that bytes follow the encoding.
     pub fn fetch(&self, hash: &HashBytes, ranges: &[u64], stream: &[u8]) -> Result<()> {
-        let request = GetRequest::blob_ranges(Hash::from(*hash), chunk_ranges(ranges)?);
+        let ranges = chunk_ranges(ranges)?;
+        self.get(GetRequest::blob_ranges(Hash::from(*hash), ranges), stream)
+    }
+
+    /// Downloads a hash sequence and all blobs that it lists, likewise.
+    pub fn fetch_all(&self, root: &HashBytes, stream: &[u8]) -> Result<()> {
+        self.get(GetRequest::all(*root), stream)
+    }
+
+    fn get(&self, request: GetRequest, stream: &[u8]) -> Result<()> {
         let stream = Bytes::copy_from_slice(stream);
         let pair = get::StreamPair::new(0, stream, Written::default());
         let get = self.store.remote().execute_get(pair, request);

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use range_collections::RangeSet2;
+use rangemap::RangeSet;
 
 use crate::{
     Backend, BackendError, EntryKind, Error, FileName, Hash, ReadAt, Result, WriteAt,
@@ -15,7 +15,7 @@ use crate::{
     kernel::Claim,
     parts::{Part, each_proved, walk_of},
     progress::{Progress, Watch},
-    proof::{Step, ranges_of},
+    proof::Step,
     store::{Available, Inner, Stage, publication::Publication, with_uuid},
     tree::{GROUP, GROUP_LEN, PAIR_LEN, group_range, groups, outboard_len},
 };
@@ -69,7 +69,7 @@ pub(super) struct Filling<B: Backend> {
     /// None as long as it has nothing.
     files: Option<Files<B>>,
     /// The groups that it has, with all pairs above them.
-    present: RangeSet2<u64>,
+    present: RangeSet<u64>,
 }
 
 struct Files<B: Backend> {
@@ -97,7 +97,7 @@ impl<B: Backend> Filling<B> {
             hash,
             size,
             files: None,
-            present: RangeSet2::empty(),
+            present: RangeSet::new(),
         };
         let mut parts = this.idle_parts();
         parts.retain(|part| part.claim == size);
@@ -240,7 +240,7 @@ impl<B: Backend> Filling<B> {
         Available {
             size: self.size,
             is_size_proved: self.is_size_proved(),
-            groups: ranges_of(&self.present),
+            groups: self.present.iter().cloned().collect(),
         }
     }
 
@@ -254,7 +254,7 @@ impl<B: Backend> Filling<B> {
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        self.present.boundaries() == [0, groups(self.size)]
+        self.present.iter().eq([&(0..groups(self.size))])
     }
 
     /// Puts a group that was proved into the entry, with the pairs above it. Returns whether it was not there.
@@ -290,7 +290,7 @@ impl<B: Backend> Filling<B> {
                 pair.is_stored = true;
             }
         }
-        self.present |= RangeSet2::from(group..group + 1);
+        self.present.insert(group..group + 1);
         Ok(())
     }
 
