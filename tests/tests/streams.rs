@@ -20,8 +20,12 @@ use std::{
 };
 
 use bao_tree::{
-    BlockSize, ChunkNum, ChunkRanges as BaoRanges,
-    io::{outboard::PreOrderMemOutboard, sync::encode_ranges_validated},
+    BaoTree, BlockSize, ChunkNum, ChunkRanges as BaoRanges,
+    io::{
+        BaoContentItem,
+        outboard::PreOrderMemOutboard,
+        sync::{DecodeResponseIter, encode_ranges_validated},
+    },
 };
 use common::{GROUP, Machine, bytes, outboard, raw, read, real_files, tag};
 use flatbao_core::{
@@ -50,6 +54,27 @@ fn stream_of(data: &[u8], ranges: &ChunkRanges) -> Vec<u8> {
     let mut stream = (data.len() as u64).to_le_bytes().to_vec();
     encode_ranges_validated(data, &outboard, &ranges, &mut stream).unwrap();
     stream
+}
+
+/// Whether bao-tree's own decoder takes a stream, and finds the data in it.
+fn bao_tree_reads(data: &[u8], ranges: &ChunkRanges, stream: &[u8]) -> Result<(), String> {
+    let tree = BaoTree::new(data.len() as u64, BlockSize::from_chunk_log(4));
+    let boundaries = ranges.boundaries().iter().map(|at| ChunkNum(*at)).collect();
+    let ranges = BaoRanges::new(boundaries).unwrap();
+    let root = bao_tree::blake3::Hash::from_bytes(*Hash::of(data).as_bytes());
+    let mut rest = stream;
+    for item in DecodeResponseIter::new(root, tree, &mut rest, &ranges) {
+        if let BaoContentItem::Leaf(leaf) = item.map_err(|error| error.to_string())? {
+            let start = leaf.offset as usize;
+            if data.get(start..start + leaf.data.len()) != Some(&leaf.data[..]) {
+                return Err(format!("other data at {start}"));
+            }
+        }
+    }
+    match rest.len() {
+        0 => Ok(()),
+        left => Err(format!("{left} bytes left")),
+    }
 }
 
 fn in_memory() -> (MemBackend, Store<MemBackend>) {
@@ -346,6 +371,7 @@ fn any_ranges_are_sent_and_received() {
         let mut stream = Vec::new();
         from.send(hash, &ranges, &mut stream).unwrap();
         prop_assert!(stream == stream_of(&data, &ranges));
+        prop_assert_eq!(bao_tree_reads(&data, &ranges, &stream[8..]), Ok(()));
         let (_, to) = in_memory();
         let received = to.receive(hash, &ranges, &stream[..]).unwrap();
         let chunks = (size as u64).div_ceil(1024).max(1);

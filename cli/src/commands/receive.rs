@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, fs::File, io, io::Read, path::Path};
 
 use flatbao_core::{
-    BlobFormat, Error, Hash, HashAndFormat, StreamError, Tag,
+    BlobFormat, ChunkRanges, Error, Hash, HashAndFormat, Tag,
     store::{Available, BlobInfo, ReceiveOptions, Received, State, Status},
 };
 use serde_json::{Value, json};
@@ -26,30 +26,17 @@ pub(crate) fn run(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit
     out.finish_unread();
     let tag = args.tag.as_deref().map(tag::new_name).transpose()?;
     // So that a mistyped path makes no store.
-    let mut stream = Stream::open(&args.file)?;
+    let stream = Stream::open(&args.file)?;
     let store = store::to_fill(global, "receive", out)?;
     let hash = blob(&store, &args.reference)?;
-    let outcome = receive(&store, hash, args, &mut stream, out);
+    let (received, failed) = receive(&store, hash, args, stream, out)?;
     out.meter.stop();
-    let (new, is_complete, failed) = match outcome {
-        Ok(received) => (
-            received.new,
-            received.is_complete,
-            stream.excess(hash).err(),
-        ),
-        Err((new, error)) => (new, false, Some(error)),
-    };
+    let tag = tagged(&store, args, tag, &received)?;
     let report = Report {
-        hash,
-        new,
-        found: match is_complete {
-            true => None,
-            false => Some(store.available(hash)?),
-        },
-        size: store.claimed_size(hash).ok(),
-        tag: tagged(&store, hash, args, tag, is_complete)?,
+        received: &received,
+        tag: tag.as_ref(),
     };
-    if failed.is_none() || report.is_anything() {
+    if failed.is_none() || report.state() != MISSING {
         out.result_or(hash, || report.object(), || report.line())?;
     }
     match failed {
@@ -86,28 +73,31 @@ fn missing(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit> {
 }
 
 fn told(hash: Hash, found: Option<&Available>, out: &Out) -> Result<Exit> {
-    let ranges = found.map(missing_bytes);
-    let shown = ranges
-        .as_ref()
-        .map(ByteRanges::to_string)
-        .unwrap_or_default();
+    let nothing = ChunkRanges::empty();
+    let ranges = match found {
+        Some(found) => bytes_of(&found.missing(), found.size),
+        None => bytes_of(&nothing, 0),
+    };
+    let shown = ranges.to_string();
     if out.is_json() || !shown.is_empty() {
         out.result(
-            || json!({"hash": hash.to_string(), "missing": exact(ranges.as_ref())}),
+            || json!({"hash": hash.to_string(), "missing": exact(&ranges)}),
             || shown,
         )?;
     }
     Ok(Exit::Done)
 }
 
-fn missing_bytes(found: &Available) -> ByteRanges {
-    let size = found.is_size_proved.then_some(found.size);
-    ByteRanges::of(&found.missing(), size)
+/// What is missing of a blob, in bytes: those of its last chunk end where it does. Where it goes on for ever the
+/// size is only claimed.
+fn bytes_of(missing: &ChunkRanges, size: u64) -> ByteRanges {
+    let is_proved = missing.boundaries().len().is_multiple_of(2);
+    ByteRanges::of(missing, is_proved.then_some(size))
 }
 
-fn exact(ranges: Option<&ByteRanges>) -> Value {
-    let pairs = ranges.into_iter().flat_map(ByteRanges::iter);
-    pairs.map(|range| json!([range.start, range.end])).collect()
+fn exact(ranges: &ByteRanges) -> Value {
+    let pairs = ranges.iter().map(|range| json!([range.start, range.end]));
+    pairs.collect()
 }
 
 fn full_hash(text: &OsStr) -> Option<Hash> {
@@ -133,46 +123,49 @@ fn is_complete(store: &Store, hash: Hash) -> bool {
     )
 }
 
-/// With an error comes what was received until then.
+/// What came, and why no more of it.
 fn receive(
     store: &Store,
     hash: Hash,
     args: &Receive,
-    stream: &mut Stream,
+    mut stream: Stream,
     out: &mut Out,
-) -> Result<Received, (u64, CliError)> {
-    let before = store.available(hash).map_or(0, |found| found.verified());
-    out.meter.start("receiving", Some(0));
+) -> Result<(Received, Option<CliError>)> {
     let ranges = chunks_or_all(args.range.as_ref());
-    let options =
-        ReceiveOptions::default().format(args.format.map(BlobFormat::from).unwrap_or_default());
+    let options = ReceiveOptions::default().format(format(args)).to_end(true);
+    out.meter.start("receiving", Some(0));
     let watch = &mut out.meter.watch();
-    let received = store.receive_with(hash, &ranges, &mut *stream, options, watch);
-    received.map_err(|error| {
-        let after = store.available(hash).map_or(0, |found| found.verified());
-        let error = match error {
-            Error::Source(source) => stream.failed(source),
-            other => other.into(),
-        };
-        (after.saturating_sub(before), error)
-    })
+    let mut partial = store.partial_blob_with(hash, options, watch)?;
+    let outcome = partial.receive(&ranges, &mut stream, watch);
+    let failed = outcome.err().map(|error| match error {
+        Error::Source(source) => stream.failed(source),
+        other => other.into(),
+    });
+    Ok((partial.finish()?, failed))
+}
+
+fn format(args: &Receive) -> BlobFormat {
+    args.format.map(BlobFormat::from).unwrap_or_default()
 }
 
 /// Tags what there is of the blob, so that no collection takes it away before the rest has come.
 fn tagged(
     store: &Store,
-    hash: Hash,
     args: &Receive,
     name: Option<Tag>,
-    is_complete: bool,
+    received: &Received,
 ) -> Result<Option<Tag>> {
-    if args.no_tag || store.status(hash) == Status::Missing {
+    let hash = received.hash;
+    if args.no_tag || received.verified == 0 && !received.is_complete {
         return Ok(None);
     }
-    let mut value = HashAndFormat::raw(hash);
-    if is_complete {
-        value.format = args.format.map(BlobFormat::from).unwrap_or_default();
-    }
+    let value = match received.is_complete {
+        true => HashAndFormat {
+            hash,
+            format: format(args),
+        },
+        false => HashAndFormat::raw(hash),
+    };
     if value.format == BlobFormat::HashSeq {
         // One that cannot be read would keep every collection from doing anything.
         store.sequence(hash)?;
@@ -187,66 +180,62 @@ fn tagged(
     }
 }
 
+/// The state of a blob of which nothing is there.
+const MISSING: &str = "missing";
+
 /// What came of it.
-struct Report {
-    hash: Hash,
-    new: u64,
-    /// What there is; `None` when that is everything.
-    found: Option<Available>,
-    size: Option<u64>,
-    tag: Option<Tag>,
+struct Report<'a> {
+    received: &'a Received,
+    tag: Option<&'a Tag>,
 }
 
-impl Report {
-    fn is_anything(&self) -> bool {
-        self.found
-            .as_ref()
-            .is_none_or(|found| !found.groups.is_empty())
-    }
-
+impl Report<'_> {
     fn state(&self) -> &'static str {
-        match &self.found {
-            None => "complete",
-            Some(_) if self.is_anything() => "partial",
-            Some(_) => "missing",
+        match self.received {
+            received if received.is_complete => "complete",
+            received if received.verified > 0 => "partial",
+            _ => MISSING,
         }
     }
 
+    fn missing(&self) -> ByteRanges {
+        bytes_of(&self.received.missing, self.received.size)
+    }
+
     fn object(&self) -> Value {
-        let found = self.found.as_ref();
+        let received = self.received;
         let mut object = json!({
-            "hash": self.hash.to_string(),
-            "size": found.map_or(self.size, |found| Some(found.size)),
+            "hash": received.hash.to_string(),
+            "size": received.size,
             "state": self.state(),
-            "new_bytes": self.new,
-            "verified": found.map_or(self.size, |found| Some(found.verified())),
-            "missing": exact(found.map(missing_bytes).as_ref()),
+            "new_bytes": received.new,
+            "verified": received.verified,
+            "missing": exact(&self.missing()),
         });
-        if let Some(tag) = &self.tag {
+        if let Some(tag) = self.tag {
             object["tag"] = tag::exact(tag).into();
         }
         object
     }
 
     fn line(&self) -> String {
-        let (hash, state, new) = (self.hash, self.state(), size(self.new));
-        let mut line = match &self.found {
-            None => {
-                let all = self.size.map_or_else(|| "?".to_owned(), size);
-                format!("{hash}  {state}  {all} ({new} new)")
-            }
-            Some(found) if self.is_anything() => {
-                let (there, all) = (found.verified(), found.size);
-                let percent = percent(there, all.max(1));
-                let (there, all) = (size(there), size(all));
-                let missing = missing_bytes(found);
-                format!(
-                    "{hash}  {state}  {there} of {all}, {percent}% ({new} new), missing {missing}"
-                )
-            }
-            Some(_) => format!("{hash}  {state}"),
+        let received = self.received;
+        let (hash, state) = (received.hash, self.state());
+        let (there, all, new) = (
+            size(received.verified),
+            size(received.size),
+            size(received.new),
+        );
+        let mut line = if received.is_complete {
+            format!("{hash}  {state}  {all} ({new} new)")
+        } else if received.verified > 0 {
+            let percent = percent(received.verified, received.size);
+            let missing = self.missing();
+            format!("{hash}  {state}  {there} of {all}, {percent}% ({new} new), missing {missing}")
+        } else {
+            format!("{hash}  {state}")
         };
-        if let Some(tag) = &self.tag {
+        if let Some(tag) = self.tag {
             line.push_str(&format!(", tag {tag}"));
         }
         line
@@ -277,17 +266,6 @@ impl Stream {
             op: "read",
             path,
             source,
-        }
-    }
-
-    /// Fails when something comes after the end.
-    fn excess(&mut self, hash: Hash) -> Result<()> {
-        let source = StreamError::TooLong;
-        match self.read(&mut [0]) {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(Error::Stream { hash, source }.into()),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.excess(hash),
-            Err(e) => Err(self.failed(e)),
         }
     }
 }

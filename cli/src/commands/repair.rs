@@ -134,7 +134,9 @@ fn mended(mending: &Mending, outcome: &Outcome, out: &Out) -> Result<()> {
     if let (Mending::Demote { .. }, Outcome::Done, false) =
         (mending, outcome, out.is_json() || out.is_quiet())
     {
-        out.hint("`flatbao add` the same content again to make it whole");
+        out.hint(
+            "`flatbao add` the same content again to make it whole, or `flatbao receive` what is missing",
+        );
     }
     Ok(())
 }

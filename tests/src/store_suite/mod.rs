@@ -196,6 +196,7 @@ macro_rules! store_conformance {
                 what_is_there_of_a_blob_is_served
                 a_claimed_size_is_not_exposed
                 a_stream_becomes_a_blob
+                a_stream_that_goes_on_is_told
                 the_size_may_be_told
                 a_blob_comes_in_parts
                 partial_entries_have_the_format

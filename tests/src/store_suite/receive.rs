@@ -100,6 +100,40 @@ pub fn a_stream_becomes_a_blob<H: StoreHarness>() {
     assert_files(&harness, &expected);
 }
 
+/// Where the source should end with the stream, more of it is an error; what came before that is there.
+/// BAD-INPUTS 75, extra bytes.
+pub fn a_stream_that_goes_on_is_told<H: StoreHarness>() {
+    let harness = H::fresh();
+    let store = open(&harness);
+    let data = bytes(1, 50_000);
+    let hash = Hash::of(&data);
+    let options = ReceiveOptions::default().to_end(true);
+    for ranges in [groups(0..2), ChunkRanges::all(), ChunkRanges::empty()] {
+        let mut stream = oracle_stream(&data, &ranges);
+        let right = stream.len();
+        stream.push(0);
+        let mut partial = store
+            .partial_blob_with(hash, options, &mut unwatched)
+            .unwrap();
+        let outcome = partial.receive(&ranges, &stream[..], &mut unwatched);
+        assert_fails!(
+            outcome,
+            Error::Stream {
+                source: StreamError::TooLong,
+                ..
+            }
+        );
+        let received = partial.finish().unwrap();
+        let came = if ranges.is_all() { 50_000 } else { 2 * GROUP };
+        assert!(received.verified >= came as u64);
+        let outcome = store.receive_with(hash, &ranges, &stream[..], options, &mut unwatched);
+        assert!(outcome.is_err());
+        let outcome = store.receive_with(hash, &ranges, &stream[..right], options, &mut unwatched);
+        assert_eq!(outcome.unwrap().verified, received.verified);
+    }
+    assert_files(&harness, &only(&data));
+}
+
 /// A stream may come without a size, if that is known; and more than is allowed does not.
 pub fn the_size_may_be_told<H: StoreHarness>() {
     let harness = H::fresh();

@@ -38,6 +38,9 @@ pub struct ReceiveOptions {
     pub size: Option<u64>,
     /// How many bytes the blob may have.
     pub cap: Option<u64>,
+    /// Whether the source ends with the stream: that it goes on is an error then. Otherwise whatever comes behind
+    /// the stream is left to be read.
+    pub to_end: bool,
 }
 
 impl ReceiveOptions {
@@ -52,6 +55,13 @@ impl ReceiveOptions {
     #[must_use]
     pub fn size(mut self, size: u64) -> Self {
         self.size = Some(size);
+        self
+    }
+
+    /// These options for a source that ends with the stream, or for one that goes on.
+    #[must_use]
+    pub fn to_end(mut self, to_end: bool) -> Self {
+        self.to_end = to_end;
         self
     }
 
@@ -76,6 +86,8 @@ pub struct Received {
     pub is_complete: bool,
     /// Bytes that were not there before.
     pub new: u64,
+    /// Bytes that are there now.
+    pub verified: u64,
     /// What is missing, in whole groups.
     pub missing: ChunkRanges,
     /// Keeps what is there until dropped; a tag keeps it longer.
@@ -89,7 +101,8 @@ impl<B: Backend> Store<B> {
     /// before counts as well, so that a transfer that broke off goes on with what is [missing](Self::missing).
     ///
     /// # Errors
-    /// [`Error::Stream`] for a stream that is not right, or ends too early; [`Error::Source`] when `reader` fails.
+    /// [`Error::Stream`] for a stream that is not right, ends too early or, with
+    /// [`to_end`](ReceiveOptions::to_end), too late; [`Error::Source`] when `reader` fails.
     /// What was verified until then stays. Otherwise as for an import.
     pub fn receive(&self, hash: Hash, ranges: &ChunkRanges, reader: impl Read) -> Result<Received> {
         let options = ReceiveOptions::default();
@@ -109,14 +122,13 @@ impl<B: Backend> Store<B> {
         watch: &mut Watch<'_>,
     ) -> Result<Received> {
         let mut partial = self.partial_blob_with(hash, options, watch)?;
-        partial.begin(ranges)?;
-        let outcome = partial.drain(reader, watch);
-        match outcome {
-            // Whatever the rest of the stream would have been.
-            Err(error) if !matches!(error, Error::Cancelled) && partial.is_filled() => {}
-            other => other?,
-        }
-        partial.finish()
+        let outcome = partial.receive(ranges, reader, watch);
+        // Also after an error: all of the blob may be there, and something behind the stream.
+        let received = match (&outcome, partial.is_filled()) {
+            (Err(_), false) => None,
+            _ => Some(partial.finish()?),
+        };
+        outcome.and(received.ok_or(Error::Incomplete(hash)))
     }
 
     /// Opens a blob for receiving what of it is missing.
@@ -474,30 +486,49 @@ impl<B: Backend> PartialBlob<B> {
         outcome
     }
 
-    /// Feeds it all of a stream, and no byte that comes after that.
-    fn drain(&mut self, mut reader: impl Read, watch: &mut Watch<'_>) -> Result<()> {
+    /// Begins a stream of these chunks, reads all of it, and not a byte more unless the options say that there is
+    /// none.
+    ///
+    /// That the stream is wrong or ends too early is no error when nothing was missing any more by then.
+    ///
+    /// # Errors
+    /// As [`Store::receive_with`]. The blob goes on with another stream, or is finished.
+    pub fn receive(
+        &mut self,
+        ranges: &ChunkRanges,
+        mut reader: impl Read,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
+        self.begin(ranges)?;
+        match self.drain(&mut reader, watch) {
+            Err(error) if matches!(error, Error::Cancelled) || !self.is_filled() => Err(error),
+            Err(_) => Ok(()),
+            Ok(()) if self.options.to_end && read_some(&mut reader, &mut [0])? > 0 => {
+                Err(self.wrong(StreamError::TooLong))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn drain(&mut self, reader: &mut impl Read, watch: &mut Watch<'_>) -> Result<()> {
         let mut piece = Vec::new();
         let mut bytes = 0;
         loop {
-            let remaining = match (&self.stream, self.remaining()) {
-                (None, _) => return Ok(()),
-                (Some(Stream::Size(_, prefix)), _) => 8 - prefix.len() as u64,
-                (Some(Stream::Items(_)), remaining) => remaining.unwrap_or_default(),
+            let remaining = match &self.stream {
+                None => return Ok(()),
+                Some(Stream::Size(_, prefix)) => 8 - prefix.len() as u64,
+                Some(Stream::Items(decoder)) => decoder.remaining(),
             };
             // At most `READ_PIECE`.
             piece.resize(
                 usize::try_from(remaining.min(READ_PIECE)).unwrap_or_default(),
                 0,
             );
-            let read = match reader.read(&mut piece) {
-                Ok(0) => {
-                    let missing = remaining;
-                    return Err(self.wrong(StreamError::Truncated { missing }));
-                }
-                Ok(read) => read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(Error::Source(e)),
-            };
+            let read = read_some(reader, &mut piece)?;
+            if read == 0 {
+                let missing = remaining;
+                return Err(self.wrong(StreamError::Truncated { missing }));
+            }
             self.feed(&piece[..read])?;
             bytes += read as u64;
             let total = bytes.saturating_add(self.remaining().unwrap_or_default());
@@ -514,6 +545,7 @@ impl<B: Backend> PartialBlob<B> {
     pub fn finish(mut self) -> Result<Received> {
         self.flush()?;
         let missing = self.missing();
+        let mut verified = self.available().verified();
         let size = match (&self.filling, &self.existing) {
             (Some(filling), _) => filling.size(),
             (None, Some(existing)) => self.inner.settled_size(self.hash, &existing.content),
@@ -534,6 +566,9 @@ impl<B: Backend> PartialBlob<B> {
             true => ChunkRanges::empty(),
             false => missing,
         };
+        if is_complete {
+            verified = size;
+        }
         let tag = match self.options.format {
             BlobFormat::HashSeq if is_complete => {
                 let value = HashAndFormat::hash_seq(self.hash);
@@ -546,9 +581,20 @@ impl<B: Backend> PartialBlob<B> {
             size,
             is_complete,
             new: self.new,
+            verified,
             missing,
             tag,
         })
+    }
+}
+
+/// Reads what comes next, over interruptions; nothing at the end.
+fn read_some(reader: &mut impl Read, buf: &mut [u8]) -> Result<usize> {
+    loop {
+        match reader.read(buf) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other.map_err(Error::Source),
+        }
     }
 }
 
