@@ -61,7 +61,7 @@ fn bao_tree_reads(data: &[u8], ranges: &ChunkRanges, stream: &[u8]) -> Result<()
     let tree = BaoTree::new(data.len() as u64, BlockSize::from_chunk_log(4));
     let boundaries = ranges.boundaries().iter().map(|at| ChunkNum(*at)).collect();
     let ranges = BaoRanges::new(boundaries).unwrap();
-    let root = bao_tree::blake3::Hash::from_bytes(*Hash::of(data).as_bytes());
+    let root = blake3::Hash::from_bytes(*Hash::of(data).as_bytes());
     let mut rest = stream;
     for item in DecodeResponseIter::new(root, tree, &mut rest, &ranges) {
         if let BaoContentItem::Leaf(leaf) = item.map_err(|error| error.to_string())? {
@@ -146,7 +146,7 @@ fn wrong_bytes(which: Range<usize>) {
         );
         let came = found.len() / GROUP;
         assert!(
-            found.len() % GROUP == 0 && good.contains(&(came as u64)),
+            found.len().is_multiple_of(GROUP) && good.contains(&(came as u64)),
             "byte {at}: {came}"
         );
         if !found.is_empty() {

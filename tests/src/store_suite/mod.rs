@@ -212,6 +212,7 @@ macro_rules! store_conformance {
                 a_damaged_group_is_received
                 a_demoted_blob_lacks_its_damage_only
                 a_partial_blob_is_fed
+                few_parts_of_groups_are_held
                 a_partial_blob_outlives_a_wrong_stream
                 two_receive_one_blob
                 what_is_received_is_kept_while_it_is_held

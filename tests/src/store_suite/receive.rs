@@ -679,6 +679,42 @@ pub fn a_partial_blob_is_fed<H: StoreHarness>() {
     assert_files(&harness, &only(&data));
 }
 
+/// Groups of which only some chunks have come are held in memory, but no more than a few of them: the oldest are
+/// forgotten, and have to be received once more.
+pub fn few_parts_of_groups_are_held<H: StoreHarness>() {
+    let harness = H::fresh();
+    let store = open(&harness);
+    let data = bytes(1, 100 * GROUP);
+    let mut partial = store.partial_blob(Hash::of(&data)).unwrap();
+    let chunks_of = |first: u64, count: u64| {
+        let chunks = |group: u64| {
+            let start = group * 16 + first;
+            ChunkRanges::of_chunks(start..start + count)
+        };
+        let all = (0..100).map(chunks);
+        all.fold(ChunkRanges::empty(), |all, one| all.union(&one))
+    };
+    for ranges in [chunks_of(0, 5), chunks_of(5, 11)] {
+        partial.begin(&ranges).unwrap();
+        let stream = oracle_stream(&data, &ranges);
+        assert_eq!(partial.feed(&stream).unwrap(), stream.len());
+    }
+    // The second stream has the rest of every group; of the first ones the beginning is forgotten.
+    let found = partial.available().groups;
+    let [found] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert!(
+        found.end == 100 && (30..50).contains(&found.start),
+        "{found:?}"
+    );
+    let missing = partial.missing();
+    partial.begin(&missing).unwrap();
+    partial.feed(&oracle_stream(&data, &missing)).unwrap();
+    assert!(partial.finish().unwrap().is_complete);
+    assert_files(&harness, &only(&data));
+}
+
 /// After an error the blob goes on with another stream; dropped without an end, it keeps what was verified.
 pub fn a_partial_blob_outlives_a_wrong_stream<H: StoreHarness>() {
     let harness = H::fresh();
