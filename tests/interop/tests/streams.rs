@@ -3,9 +3,9 @@
 //! Every test runs over a directory and over memory. What is to be expected is told by the chunk ranges
 //! of the peer's own crate, not by ours.
 
-use std::{error::Error as _, io::Read};
+use std::io::Read;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bao_tree::{ChunkNum, ChunkRanges as PeerRanges};
 use flatbao_core::{
     Backend, BlobFormat, ChunkRanges, Error, Hash, HashAndFormat, Store, StreamError, Tag,
@@ -123,9 +123,15 @@ tests! {
     halves_make_a_whole_on_either_side
     what_is_missing_ends_our_stream
     what_the_peer_gets_wrong_is_refused
+    a_part_that_the_peer_gets_wrong_is_refused
     what_we_get_wrong_the_peer_refuses
-    an_answer_without_a_chunk_is_refused
-    a_collection_goes_there_and_back
+    what_comes_behind_a_stream_is_left_alone
+    answers_to_another_question_are_refused
+    a_peer_that_has_nothing_is_refused
+    a_size_is_believed_when_it_is_proved
+    a_blob_that_is_there_stays
+    of_a_part_of_a_group_the_peer_sends_nothing_on
+    a_collection_comes_blob_by_blob_and_goes_back
 }
 
 /// A blob that both sides have.
@@ -160,7 +166,12 @@ impl<B: Backend> Both<B> {
     /// That a store has these groups and no other, and that they are right.
     fn check_groups(&self, store: &Store<impl Backend>, expected: &[u64]) -> Result<()> {
         let hash = Hash::from(self.hash);
-        let found: Vec<u64> = store.available(hash)?.groups.into_iter().flatten().collect();
+        let found: Vec<u64> = store
+            .available(hash)?
+            .groups
+            .into_iter()
+            .flatten()
+            .collect();
         ensure!(found == expected, "{found:?} are there, not {expected:?}");
         for group in expected {
             let start = usize::try_from(*group)? * GROUP;
@@ -332,7 +343,10 @@ fn we_receive_what_the_peer_exports(place: &impl Place) -> Result<()> {
         ensure!(store.read(received.hash, u64::MAX).is_ok() == is_whole);
         ensure!(received.missing == store.missing(received.hash)?);
         let rest = both.complete(&store)?;
-        ensure!(rest.new == size as u64 - received.new, "something came twice");
+        ensure!(
+            rest.new == size as u64 - received.new,
+            "something came twice"
+        );
         Ok(())
     })
 }
@@ -411,7 +425,10 @@ fn halves_make_a_whole_on_either_side(place: &impl Place) -> Result<()> {
         // Where the last group is on the other side, the end of the blob is not known here.
         let missing = store.missing(hash)?;
         ensure!(missing.intersection(&have).is_empty());
-        ensure!(carried(both.content.len(), missing.boundaries())? == carried(both.content.len(), &has)?);
+        ensure!(
+            carried(both.content.len(), missing.boundaries())?
+                == carried(both.content.len(), &has)?
+        );
 
         let sent = send(&store, &both.hash, have.boundaries())?;
         ensure!(sent == both.export(half)?, "a part sends another stream");
@@ -435,8 +452,10 @@ fn what_is_missing_ends_our_stream(place: &impl Place) -> Result<()> {
     receive(&store, &both.hash, has, &both.export(has)?[..])?;
     let mut stream = Vec::new();
     let outcome = store.send(Hash::from(both.hash), &ChunkRanges::all(), &mut stream);
-    let is_missing = |error: &Error| matches!(error, Error::MissingGroup { offset: 163_840, .. });
-    ensure!(outcome.err().as_ref().is_some_and(is_missing));
+    let Err(Error::MissingGroup { offset, .. }) = outcome else {
+        bail!("{outcome:?}");
+    };
+    ensure!(offset == 10 * GROUP as u64);
     ensure!(both.send(&[0])?.starts_with(&stream));
 
     let (imported, fetched) = (Peer::new()?, Peer::new()?);
@@ -449,62 +468,289 @@ fn what_is_missing_ends_our_stream(place: &impl Place) -> Result<()> {
     Ok(())
 }
 
-/// Streams of a blob with one byte flipped, and the groups that come before that byte.
-fn flipped<B: Backend>(both: &Both<B>, stream: &[u8]) -> Result<Vec<(usize, Vec<u8>, Vec<u64>)>> {
+/// A byte in the stream of all of a blob.
+struct Spot {
+    at: usize,
+    /// The groups that come before it as a whole.
+    before: Vec<u64>,
+    /// The groups that are proved when it is wrong.
+    proved: Vec<u64>,
+}
+
+/// All of the size, pairs, both sides of the end of each group, and some of the rest.
+fn spots(both: &Both<impl Backend>) -> Result<Vec<Spot>> {
     let groups = both.content.len().div_ceil(GROUP) as u64;
     // What comes before the end of a group is the stream of the groups up to it.
     let ends = (1..=groups).map(|count| Ok(both.export(&[0, count * 16])?.len()));
     let ends = ends.collect::<Result<Vec<_>>>()?;
-    let tree = 8..stream.len();
-    let starts = ends.iter().flat_map(|end| [end - GROUP / 2, end - 1, *end]);
-    let places = (0..8).chain([8, 39, 40, 71, 72, 135]).chain(starts);
-    let places = places.chain(tree.clone().step_by(4999));
-    let each = places.filter(|at| *at < 8 || tree.contains(at)).map(|at| {
-        let mut flipped = stream.to_vec();
-        flipped[at] ^= 1;
-        let before = (0..groups).filter(|group| ends[*group as usize] <= at);
-        (at, flipped, before.collect())
+    let len = both.export(&[0])?.len();
+    let near_ends = ends.iter().flat_map(|end| [end - 1, *end]);
+    let places = (0..9).chain([39, 40, 71, 72, 135]).chain(near_ends);
+    let spots = places.chain((8..len).step_by(4999)).filter(|at| *at < len);
+    let spots = spots.map(|at| {
+        let before = (0..).zip(&ends).filter(|(_, end)| **end <= at);
+        let before: Vec<u64> = before.map(|(group, _)| group).collect();
+        // A blob that is one byte longer, or 256, has the same groups but for the last one.
+        let proved = match at < 2 {
+            true => (0..groups - 1).collect(),
+            false => before.clone(),
+        };
+        Spot { at, before, proved }
     });
-    Ok(each.collect())
+    Ok(spots.collect())
 }
 
-/// A byte of the peer's stream that is wrong is refused. What was proved before it is there, and nothing else; the
-/// rest from a stream that is right makes the blob whole.
+fn flipped(stream: &[u8], at: usize) -> Vec<u8> {
+    let mut stream = stream.to_vec();
+    stream[at] ^= 1;
+    stream
+}
+
+/// That a new store refuses a stream and has only these groups of it. The rest then comes from a stream that is
+/// right.
+fn check_refused<P: Place>(
+    place: &P,
+    both: &Both<P::Backend>,
+    ranges: &[u64],
+    stream: &[u8],
+    kept: &[u64],
+) -> Result<StreamError> {
+    let store = place.store()?;
+    let refused = refusal(receive(&store, &both.hash, ranges, stream))?;
+    both.check_groups(&store, kept)?;
+    both.complete(&store)?;
+    Ok(refused)
+}
+
+/// A byte of the peer's stream that is wrong, or does not come, is refused; what was proved before it is there, and
+/// nothing else.
 fn what_the_peer_gets_wrong_is_refused(place: &impl Place) -> Result<()> {
     let both = Both::new(place, 100_000)?;
-    for (at, stream, before) in flipped(&both, &both.export(&[0])?)? {
-        let store = place.store()?;
-        let refused = refusal(receive(&store, &both.hash, &[0], &stream[..]))?;
-        dbg_print(at, &refused);
-        // Of a blob that is one byte or 256 longer, all groups but the last are the same.
-        let kept = if at < 2 { (0..6).collect() } else { before };
-        both.check_groups(&store, &kept)
-            .and_then(|()| both.complete(&store))
-            .with_context(|| format!("byte {at}: {refused}"))?;
+    let stream = both.export(&[0])?;
+    for Spot { at, before, proved } in spots(&both)? {
+        check_refused(place, &both, &[0], &flipped(&stream, at), &proved).context(at)?;
+        let refused = check_refused(place, &both, &[0], &stream[..at], &before).context(at)?;
+        let end = if at < 8 { 8 } else { stream.len() };
+        let missing = (end - at) as u64;
+        ensure!(refused == StreamError::Truncated { missing }, "byte {at}");
     }
     Ok(())
 }
-fn dbg_print(at: usize, e: &StreamError) { println!("{at} {e}"); }
 
-/// The peer refuses a byte of our stream that is wrong, and goes on with a stream that is right.
-fn what_we_get_wrong_the_peer_refuses(place: &impl Place) -> Result<()> {
+/// So is a wrong byte in the stream of one group, or of some chunks, pairs below the groups included.
+fn a_part_that_the_peer_gets_wrong_is_refused(place: &impl Place) -> Result<()> {
     let both = Both::new(place, 100_000)?;
-    for (at, stream, before) in flipped(&both, &both.send(&[0])?)? {
-        let (imported, fetched) = (Peer::new()?, Peer::new()?);
-        ensure!(imported.import_bao(&both.hash, &[0], &stream).is_err());
-        ensure!(fetched.fetch(&both.hash, &[0], &stream).is_err());
-        for peer in [imported, fetched] {
-            println!("{at} {:?} {before:?}", peer.present(&both.hash)?);
-            println!("{:?}", both.complete_peer(&peer).err());
+    let parts: [&[u64]; 4] = [&[16, 32], &[96], &[3, 4, 40, 41], &[u64::MAX]];
+    for ranges in parts {
+        let stream = both.export(ranges)?;
+        for at in (8..stream.len()).step_by(stream.len() / 40) {
+            check_refused(place, &both, ranges, &flipped(&stream, at), &[])
+                .with_context(|| format!("{ranges:?}, byte {at}"))?;
         }
     }
     Ok(())
 }
 
-fn an_answer_without_a_chunk_is_refused(_: &impl Place) -> Result<()> {
+/// The peer refuses a byte of our stream that is wrong, or does not come, and has what we would have.
+fn what_we_get_wrong_the_peer_refuses(place: &impl Place) -> Result<()> {
+    let both = Both::new(place, 100_000)?;
+    let check = |stream: &[u8], kept: &[u64]| {
+        let (imported, fetched) = (Peer::new()?, Peer::new()?);
+        ensure!(imported.import_bao(&both.hash, &[0], stream).is_err());
+        ensure!(fetched.fetch(&both.hash, &[0], stream).is_err());
+        let expected = kept.last().map_or(vec![], |last| vec![0, last * 16 + 16]);
+        for peer in [imported, fetched] {
+            ensure!(peer.present(&both.hash)? == expected);
+            both.complete_peer(&peer)?;
+        }
+        Ok(())
+    };
+    let stream = both.send(&[0])?;
+    for Spot { at, before, proved } in spots(&both)? {
+        check(&flipped(&stream, at), &proved).context(at)?;
+        check(&stream[..at], &before).context(at)?;
+    }
     Ok(())
 }
 
-fn a_collection_goes_there_and_back(_: &impl Place) -> Result<()> {
+/// Nobody takes more than the stream, and nobody minds that something follows.
+fn what_comes_behind_a_stream_is_left_alone(place: &impl Place) -> Result<()> {
+    let both = Both::new(place, 100_000)?;
+    let (ours, theirs) = (both.send(&[0])?, both.export(&[0])?);
+    let store = place.store()?;
+    let theirs = [&theirs[..], b"more"].concat();
+    let mut reader = &theirs[..];
+    ensure!(receive(&store, &both.hash, &[0], &mut reader)?.is_complete);
+    ensure!(reader == b"more" && store.read(Hash::from(both.hash), u64::MAX)? == both.content);
+
+    let (imported, fetched) = (Peer::new()?, Peer::new()?);
+    let ours = [&ours[..], b"more"].concat();
+    // It is our wrapper that makes an error of what the import leaves.
+    ensure!(imported.import_bao(&both.hash, &[0], &ours).is_err());
+    fetched.fetch(&both.hash, &[0], &ours)?;
+    ensure!(imported.read(&both.hash)? == both.content);
+    ensure!(fetched.read(&both.hash)? == both.content);
+    Ok(())
+}
+
+/// A stream of other ranges, or of another blob, is refused on either side.
+fn answers_to_another_question_are_refused(place: &impl Place) -> Result<()> {
+    let both = Both::new(place, 100_000)?;
+    let other = Peer::new()?;
+    let other = other.export_bao(&other.add(&[0; 100_000])?, &[0])?;
+    let questions: [(&[u64], _); 6] = [
+        (&[0], other),
+        (&[0], both.export(&[16])?),
+        (&[16], both.export(&[0])?),
+        (&[16, 32], both.export(&[32, 48])?),
+        (&[1, 3], both.export(&[1, 2])?),
+        (&[5, 6], both.export(&[4, 5])?),
+    ];
+    for (asked, answer) in questions {
+        check_refused(place, &both, asked, &answer, &[]).with_context(|| format!("{asked:?}"))?;
+        ensure!(Peer::new()?.import_bao(&both.hash, asked, &answer).is_err());
+        ensure!(Peer::new()?.fetch(&both.hash, asked, &answer).is_err());
+    }
+    Ok(())
+}
+
+/// To a peer that has heard of a blob, and has no chunk of it, it passes for empty. Nobody takes that.
+fn a_peer_that_has_nothing_is_refused(place: &impl Place) -> Result<()> {
+    let both = Both::new(place, 100_000)?;
+    let peer = Peer::new()?;
+    ensure!(
+        peer.export_bao(&both.hash, &[0]).is_err(),
+        "never heard of it"
+    );
+    ensure!(peer.provide(&both.hash, &[0]).is_err());
+    peer.import_bao(&both.hash, &[], &both.send(&[])?)?;
+    ensure!(peer.present(&both.hash)?.is_empty());
+    let answer = peer.export_bao(&both.hash, &[0])?;
+    ensure!(answer == [0; 8] && answer == peer.provide(&both.hash, &[0])?);
+
+    check_refused(place, &both, &[0], &answer, &[])?;
+    ensure!(Peer::new()?.import_bao(&both.hash, &[0], &answer).is_err());
+    ensure!(Peer::new()?.fetch(&both.hash, &[0], &answer).is_err());
+
+    // And we say of such a blob that it is not there, instead.
+    let nothing = place.store()?;
+    receive(&nothing, &both.hash, &[], &both.export(&[])?[..])?;
+    let outcome = nothing.send(Hash::from(both.hash), &ChunkRanges::all(), Vec::new());
+    ensure!(matches!(outcome, Err(Error::NotFound(_))), "{outcome:?}");
+    Ok(())
+}
+
+/// A wrong size that no group disproves does no harm: it goes from side to side, and is corrected by the last group.
+/// Where that is there, a wrong size is refused.
+fn a_size_is_believed_when_it_is_proved(place: &impl Place) -> Result<()> {
+    let both = Both::new(place, 100_000)?;
+    let start = &[0, 32];
+    let wrong = flipped(&both.export(start)?, 0);
+    let (store, peer) = (place.store()?, Peer::new()?);
+    let received = receive(&store, &both.hash, start, &wrong[..])?;
+    ensure!(received.size == 100_001 && !received.is_complete);
+    both.check_groups(&store, &[0, 1])?;
+    peer.import_bao(&both.hash, start, &send(&store, &both.hash, start)?)?;
+    ensure!(peer.export_bao(&both.hash, start)? == wrong);
+
+    let proved = place.store()?;
+    receive(&proved, &both.hash, &[96], &both.export(&[96])?[..])?;
+    let refused = refusal(receive(&proved, &both.hash, start, &wrong[..]))?;
+    ensure!(matches!(
+        refused,
+        StreamError::Size {
+            claimed: 100_001,
+            proved: 100_000
+        }
+    ));
+    both.check_groups(&proved, &[6])?;
+
+    both.complete(&store)?;
+    both.complete(&proved)?;
+    both.complete_peer(&peer)
+}
+
+/// A blob that is all there is neither written again nor harmed, whatever stream comes.
+fn a_blob_that_is_there_stays(place: &impl Place) -> Result<()> {
+    let both = Both::new(place, 100_000)?;
+    let stream = both.export(&[0])?;
+    let received = receive(&both.ours, &both.hash, &[0], &stream[..])?;
+    ensure!(received.is_complete && received.new == 0);
+    for at in [0, 7, 8, 100, 50_000, stream.len() - 1] {
+        let wrong = flipped(&stream, at);
+        refusal(receive(&both.ours, &both.hash, &[0], &wrong[..])).context(at)?;
+        ensure!(both.peers.import_bao(&both.hash, &[0], &wrong).is_err());
+    }
+    both.check_groups(&both.ours, &[0, 1, 2, 3, 4, 5, 6])?;
+    ensure!(both.ours.partials(Hash::from(both.hash))?.is_empty());
+    ensure!(both.send(&[0])? == stream && both.export(&[0])? == stream);
+    Ok(())
+}
+
+/// The peer keeps parts of groups, unlike us, but sends no chunk of such a group on: it hashes all of a group. We ask
+/// it for whole groups, and get those that it has.
+fn of_a_part_of_a_group_the_peer_sends_nothing_on(place: &impl Place) -> Result<()> {
+    let both = Both::new(place, 100_000)?;
+    let (store, peer) = (place.store()?, Peer::new()?);
+    let part = &[0, 20, 64, 80];
+    let stream = both.send(part)?;
+    peer.import_bao(&both.hash, part, &stream)?;
+    receive(&store, &both.hash, part, &stream[..])?;
+    ensure!(peer.present(&both.hash)? == part);
+    both.check_groups(&store, &[0, 4])?;
+
+    ensure!(peer.export_bao(&both.hash, part).is_err());
+    ensure!(peer.export_bao(&both.hash, &[16, 17]).is_err());
+    let whole = store.available(Hash::from(both.hash))?.ranges();
+    let exported = peer.export_bao(&both.hash, whole.boundaries())?;
+    ensure!(exported == send(&store, &both.hash, whole.boundaries())?);
+    let target = place.store()?;
+    receive(&target, &both.hash, whole.boundaries(), &exported[..])?;
+    both.check_groups(&target, &[0, 4])
+}
+
+/// The peer answers a request for a collection with all its streams in one; we take one blob after the other out of
+/// it, keep the collection by one tag, and send the very same to the peer's getter.
+fn a_collection_comes_blob_by_blob_and_goes_back(place: &impl Place) -> Result<()> {
+    let source = Peer::new()?;
+    let mut entries = Vec::new();
+    for size in SIZES {
+        entries.push((format!("lcg-{size}"), source.add(&lcg(size))?));
+    }
+    let root = source.add_collection(&entries)?;
+    let wire = source.provide_all(&root)?;
+
+    let store = place.store()?;
+    let (id, all) = (Hash::from(root), ChunkRanges::all());
+    let options = ReceiveOptions::default().format(BlobFormat::HashSeq);
+    let mut rest = &wire[..];
+    let sequence = store.receive_with(id, &all, &mut rest, options, &mut unwatched)?;
+    let mut held = vec![sequence.tag];
+    for child in store.sequence(id)?.hashes() {
+        held.push(store.receive(*child, &all, &mut rest)?.tag);
+    }
+    ensure!(rest.is_empty(), "{} bytes are left", rest.len());
+    store.set_tag(Tag::try_from("collection")?, HashAndFormat::hash_seq(id))?;
+    drop(held);
+    ensure!(store.plan_gc()?.items().is_empty(), "a blob is not kept");
+
+    let names = entries
+        .iter()
+        .map(|(name, hash)| (name.clone(), Hash::from(*hash)));
+    ensure!(store.collection(id)?.entries() == names.collect::<Vec<_>>());
+    let mut back = send(&store, &root, &[0])?;
+    for child in store.sequence(id)?.hashes() {
+        back.extend(send(&store, child.as_bytes(), &[0])?);
+    }
+    ensure!(back == wire, "we send another collection");
+    let target = Peer::new()?;
+    target.fetch_all(&root, &back)?;
+    for (size, (name, hash)) in SIZES.into_iter().zip(&entries) {
+        ensure!(
+            store.read(Hash::from(*hash), u64::MAX)? == lcg(size),
+            "{name}"
+        );
+        ensure!(target.read(hash)? == lcg(size), "{name}");
+    }
     Ok(())
 }
