@@ -16,6 +16,7 @@ pub mod backend_suite;
 pub mod dir_suite;
 pub mod fixtures;
 pub mod model;
+pub mod oracle;
 pub mod store_suite;
 
 /// The programs of the README run as they stand there.

@@ -20,12 +20,8 @@ use std::{
 };
 
 use bao_tree::{
-    BaoTree, BlockSize, ChunkNum, ChunkRanges as BaoRanges,
-    io::{
-        BaoContentItem,
-        outboard::PreOrderMemOutboard,
-        sync::{DecodeResponseIter, encode_ranges_validated},
-    },
+    BaoTree,
+    io::{BaoContentItem, sync::DecodeResponseIter},
 };
 use common::{GROUP, Machine, bytes, outboard, raw, read, real_files, tag};
 use flatbao_core::{
@@ -36,7 +32,10 @@ use flatbao_core::{
 };
 use flatbao_fs::{open_ambient, system_env};
 use flatbao_mem::{MemBackend, seeded_env};
-use flatbao_tests::fixtures::{folder, lcg};
+use flatbao_tests::{
+    fixtures::{folder, lcg},
+    oracle::{self, stream as stream_of},
+};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
@@ -46,21 +45,10 @@ use serde_json::Value;
 /// Bytes of a stream of 100 KiB: the size, six pairs, seven groups.
 const LONG: usize = 100 * 1024;
 
-/// The stream of these chunks by bao-tree, the size in front.
-fn stream_of(data: &[u8], ranges: &ChunkRanges) -> Vec<u8> {
-    let outboard = PreOrderMemOutboard::create(data, BlockSize::from_chunk_log(4));
-    let boundaries = ranges.boundaries().iter().map(|at| ChunkNum(*at)).collect();
-    let ranges = BaoRanges::new(boundaries).unwrap();
-    let mut stream = (data.len() as u64).to_le_bytes().to_vec();
-    encode_ranges_validated(data, &outboard, &ranges, &mut stream).unwrap();
-    stream
-}
-
 /// Whether bao-tree's own decoder takes a stream, and finds the data in it.
 fn bao_tree_reads(data: &[u8], ranges: &ChunkRanges, stream: &[u8]) -> Result<(), String> {
-    let tree = BaoTree::new(data.len() as u64, BlockSize::from_chunk_log(4));
-    let boundaries = ranges.boundaries().iter().map(|at| ChunkNum(*at)).collect();
-    let ranges = BaoRanges::new(boundaries).unwrap();
+    let tree = BaoTree::new(data.len() as u64, oracle::GROUPS);
+    let ranges = oracle::ranges(ranges);
     let root = blake3::Hash::from_bytes(*Hash::of(data).as_bytes());
     let mut rest = stream;
     for item in DecodeResponseIter::new(root, tree, &mut rest, &ranges) {

@@ -5,10 +5,6 @@
 
 use std::io::{self, Read, Write};
 
-use bao_tree::{
-    BlockSize, ChunkNum, ChunkRanges as BaoRanges,
-    io::{outboard::PreOrderMemOutboard, sync::encode_ranges_validated},
-};
 use flatbao_core::{
     Backend, ChunkRanges, Damage, Error, FileName, Hash, Store,
     progress::unwatched,
@@ -19,16 +15,7 @@ use super::{
     GROUP, StoreHarness, assert_fails, bytes, flip, fresh_uuid, open, open_read_only, oracle,
     plant_staged, put, put_external, uproot,
 };
-
-/// The stream of these chunks by bao-tree, the size in front.
-pub(crate) fn oracle_stream(data: &[u8], ranges: &ChunkRanges) -> Vec<u8> {
-    let outboard = PreOrderMemOutboard::create(data, BlockSize::from_chunk_log(4));
-    let boundaries = ranges.boundaries().iter().map(|at| ChunkNum(*at)).collect();
-    let ranges = BaoRanges::new(boundaries).unwrap();
-    let mut stream = (data.len() as u64).to_le_bytes().to_vec();
-    encode_ranges_validated(data, &outboard, &ranges, &mut stream).unwrap();
-    stream
-}
+pub(crate) use crate::oracle::stream as oracle_stream;
 
 /// What a store sends.
 pub(crate) fn stream<B: Backend>(store: &Store<B>, hash: Hash, ranges: &ChunkRanges) -> Vec<u8> {

@@ -249,8 +249,8 @@ impl<B: Backend> PartialBlob<B> {
         self.hash
     }
 
-    /// What is there of it and was proved. Of a blob that counts as complete only its damage is known, where any
-    /// was found.
+    /// What is missing of it, in whole groups. Of a blob that counts as complete that is the damage that was found
+    /// in this opening.
     #[must_use]
     pub fn missing(&self) -> ChunkRanges {
         match (&self.existing, &self.filling) {
