@@ -265,13 +265,12 @@ impl<B: Backend> Filling<B> {
         if self.files.is_none() {
             self.files = Some(self.create()?);
         }
-        let name = || format!("partial data of {}", self.hash);
         if let Some(files) = &mut self.files {
-            let at = group * GROUP;
+            let name = FileName::PartialData(self.hash, files.claim.uuid());
             files
                 .data_run
-                .put(&mut files.data, at, bytes)
-                .map_err(BackendError::io("write", name()))?;
+                .put(&mut files.data, group * GROUP, bytes)
+                .map_err(BackendError::io("write", name))?;
         }
         self.keep(group, way)?;
         Ok(true)
