@@ -250,9 +250,13 @@ fn hint_of(error: &StoreError) -> Option<String> {
                     "receive it with the --range that it was sliced with; what was proved is kept"
                         .to_owned()
                 }
+                StreamError::Truncated { .. } => format!(
+                    "`flatbao receive {hash} --missing` tells what to ask for now; if nothing broke off, \
+                     receive it with the --range that it was sliced with"
+                ),
                 _ => format!(
-                    "what was proved is kept: `flatbao receive {} --missing` tells what to ask for now",
-                    short(*hash)
+                    "is it a stream of this blob, and of this --range? What was proved before is kept: \
+                     `flatbao receive {hash} --missing` tells what to ask for now"
                 ),
             });
         }

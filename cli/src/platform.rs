@@ -92,6 +92,19 @@ pub(crate) fn open_regular(path: &Path, follow: bool) -> Result<(File, u64)> {
     Ok((file, metadata.len()))
 }
 
+/// Opens whatever can be read from its beginning to its end: a file, a FIFO, a device.
+pub(crate) fn open_readable(path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(CliError::io("open", path))?;
+    let kind = file
+        .metadata()
+        .map_err(CliError::io("read", path))?
+        .file_type();
+    match kind.is_dir() {
+        true => Err(not_a_file(path, kind)),
+        false => Ok(file),
+    }
+}
+
 /// The error about something that is no regular file.
 pub(crate) fn not_a_file(path: &Path, kind: FileType) -> CliError {
     let what = match kind {

@@ -55,7 +55,13 @@ impl Meter {
             let position = match step {
                 Progress::Listed { entries } => entries,
                 Progress::Imported { bytes, .. } | Progress::Exported { bytes, .. } => base + bytes,
-                Progress::Verified { bytes, .. } | Progress::Copied { bytes, .. } => bytes,
+                Progress::Copied { bytes, .. } => bytes,
+                Progress::Verified { bytes, total } => {
+                    if bar.length() == Some(0) {
+                        bar.set_length(total);
+                    }
+                    bytes
+                }
                 Progress::Sent { bytes, total } | Progress::Received { bytes, total } => {
                     bar.set_length(total);
                     bytes

@@ -360,7 +360,7 @@ fn a_copy_needs_two_stores() {
     assert!(!scene.path("there").exists());
     scene
         .run(["receive", "nobody", "docs/readme", "--store", "there"])
-        .fails(4, &["nobody"]);
+        .fails(4, &["no store at there"]);
     scene
         .run(["receive", &"0".repeat(64), "not-there", "--store", "fifth"])
         .fails(4, &["not-there"]);
@@ -377,7 +377,10 @@ fn a_sequence_is_received_as_one() {
         .as_str()
         .unwrap()
         .to_owned();
-    let stream = scene.ok(["slice", "all"]).bytes;
+    // Told, since who slices a collection may want more.
+    let sliced = scene.run(["slice", "all"]);
+    sliced.fails(0, &["the list alone", "flatbao copy"]);
+    let stream = sliced.bytes;
     let args = [hash.as_str(), "--tag", "list", "--format", "hashseq"];
     receive(&scene, &stream[..50], &args).fails(3, &[]);
     let ran = receive(&scene, &stream, &args);
@@ -411,4 +414,222 @@ fn partial_blobs_of_the_peer_are_filled() {
     let ran = scene.pipe(&stream, &["receive", hash, "--range", wanted, "--json"]);
     assert_eq!(ran.object()["new_bytes"], 1_000_000 - 163_840);
     assert_eq!(scene.ok(["cat", hash]).bytes, content);
+}
+
+/// What names another blob goes on naming it until the new one is whole: a broken transfer loses nothing that was
+/// tagged before, and what came of it is kept under another name meanwhile.
+#[test]
+fn a_tag_moves_when_all_is_there() {
+    let (scene, hash) = scene();
+    scene.write("old", "the old backup");
+    scene.ok(["add", "old", "--tag", "backup", "--store", "there"]);
+    let stream = scene.ok(["slice", "it"]).bytes;
+    let ran = receive(&scene, &stream[..50_000], &[&hash, "--tag", "backup"]);
+    ran.fails(3, &[]);
+    assert!(ran.out.contains(", tag auto-"), "{}", ran.out);
+    assert_eq!(cat(&scene, &["backup"]).out, "the old backup");
+    assert_eq!(
+        scene.ok(["gc", "--store", "there", "--json"]).object()["removed"],
+        0
+    );
+    let wanted = missing(&scene, &hash);
+    let rest = slice(&scene, &wanted);
+    let ran = receive(
+        &scene,
+        &rest,
+        &[&hash, "--range", &wanted, "--tag", "backup"],
+    );
+    assert!(ran.out.ends_with(", tag backup\n"), "{}", ran.out);
+    assert_eq!(cat(&scene, &["backup"]).bytes, content());
+
+    // The same of a copy whose source is not whole.
+    scene.damage(Hash::of(&content()), 5);
+    scene.ok(["add", "old", "--tag", "backup", "--store", "third"]);
+    let ran = scene.run(["copy", "it", "--to", "third", "--tag", "backup"]);
+    ran.fails(5, &["skipped: "]);
+    assert_eq!(
+        scene.ok(["cat", "backup", "--store", "third"]).out,
+        "the old backup"
+    );
+    assert_eq!(
+        scene.ok(["gc", "--store", "third", "--json"]).object()["removed"],
+        0
+    );
+    let ran = scene.ok([
+        "copy", &hash, "--to", "third", "--tag", "backup", "--store", "there",
+    ]);
+    assert!(ran.out.ends_with(", tag backup\n"), "{}", ran.out);
+    assert_eq!(
+        scene.ok(["cat", "backup", "--store", "third"]).bytes,
+        content()
+    );
+}
+
+/// Where a tag says that a blob is a hash sequence, nothing that comes later takes that back: it would let the next
+/// collection take what the blob lists.
+#[test]
+fn a_sequence_stays_one() {
+    let scene = Scene::new();
+    scene.write("dir/a", "a");
+    scene.write("dir/b", "b");
+    scene.ok(["add", "dir", "--tag", "all"]);
+    scene.ok(["copy", "all", "--to", "there"]);
+    let hash = scene.ok(["tag", "ls", "--json"]).object()["hash"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    scene.ok(["tag", "set", "all", &hash, "--format", "raw"]);
+    scene.ok(["copy", "all", "--to", "there"]);
+    scene.ok(["copy", "all", "--to", "there", "--tag", "all"]);
+    let ran = scene.run(["slice", "all"]);
+    receive(&scene, &ran.bytes, &[&hash, "--tag", "all"]);
+    receive(&scene, &ran.bytes, &[&hash]);
+    let listed = scene.ok(["tag", "ls", "--store", "there"]).out;
+    assert_eq!(listed, format!("{hash}  hashseq  all\n"));
+    assert_eq!(
+        scene.ok(["gc", "--store", "there", "--json"]).object()["removed"],
+        0
+    );
+    scene.ok(["get", "all", "restored", "--store", "there"]);
+    // And what was received as bytes becomes one when somebody says so.
+    receive(&scene, &ran.bytes[..40], &[&hash, "--store", "third"]);
+    let args = ["receive", &hash, "--format", "hashseq", "--store", "third"];
+    assert_eq!(scene.pipe(&ran.bytes, &args).code, 0);
+    let listed = scene.ok(["tag", "ls", "--store", "third"]).out;
+    assert!(
+        listed.starts_with(&format!("{hash}  hashseq  auto-")),
+        "{listed}"
+    );
+    assert_eq!(listed.lines().count(), 1);
+}
+
+/// A blob of which everything is there, and that nobody has completed, is completed without another byte; one that is
+/// complete needs none.
+#[test]
+fn nothing_is_missing() {
+    let (scene, hash) = scene();
+    scene.ok(["init", "--store", "there"]);
+    // As a process leaves it that is killed before the last step.
+    let uuid = "0".repeat(32);
+    let outboard = fs::read(scene.path(format!(".flatbao/{hash}.obao4"))).unwrap();
+    scene.write(&format!("there/{hash}-{uuid}.data"), content());
+    scene.write(&format!("there/{hash}-{uuid}.obao4"), outboard);
+    let ran = scene.run(["receive", &hash, "--missing", "--store", "there"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    assert!(ran.err.contains("completes it"), "{}", ran.err);
+    let ran = scene.ok(["receive", &hash, "--store", "there"]);
+    assert!(
+        ran.out
+            .starts_with(&format!("{hash}  complete  97.7 KiB (0 B new), tag auto-")),
+        "{}",
+        ran.out
+    );
+    assert_eq!(cat(&scene, &[&hash]).bytes, content());
+    let ran = scene.ok(["receive", &hash, "--store", "there"]);
+    assert_eq!(ran.out, format!("{hash}  complete  97.7 KiB (0 B new)\n"));
+}
+
+/// Damage of a complete blob is looked for when somebody asks what is missing, and what comes for it is said to need a
+/// repair.
+#[test]
+fn damage_is_missing() {
+    let (scene, hash) = scene();
+    let whole = scene.ok(["slice", "it"]).bytes;
+    scene.damage(Hash::of(&content()), 20_000);
+    let wanted = scene.ok(["receive", "it", "--missing"]).out;
+    assert_eq!(wanted, "16384..32768\n");
+    let ran = scene.pipe(&whole, &["receive", "it"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.err.contains(&format!("`flatbao repair {hash}`")),
+        "{}",
+        ran.err
+    );
+    assert_eq!(scene.ok(["cat", "it"]).bytes, content());
+    scene.ok(["repair"]);
+    scene.ok(["verify"]);
+}
+
+/// A stream may come out of a FIFO; a directory is no stream. Names of what is not there make no store.
+#[cfg(unix)]
+#[test]
+fn streams_come_from_anything_that_reads() {
+    let (scene, hash) = scene();
+    let fifo = scene.path("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let stream = scene.ok(["slice", "it"]).bytes;
+    let writer = std::thread::spawn({
+        let stream = stream.clone();
+        move || fs::write(fifo, stream).unwrap()
+    });
+    let ran = scene.ok(["receive", &hash, "fifo", "--store", "there"]);
+    assert!(ran.out.contains("complete"));
+    writer.join().unwrap();
+    scene.write("dir/x", "");
+    scene
+        .run(["receive", &hash, "dir", "--store", "fifth"])
+        .fails(1, &["a directory"]);
+    scene
+        .run(["receive", "nobody", "file", "--store", "fifth"])
+        .fails(4, &["no store"]);
+    assert!(!scene.path("fifth").exists());
+    scene
+        .run(["copy", "it", "--to", "not/there/../../.flatbao"])
+        .fails(4, &["cannot find"]);
+    scene
+        .run(["copy", "it", "--to", ".flatbao/inner"])
+        .fails(1, &["inside it"]);
+    assert!(!scene.path("not").exists() && !scene.path(".flatbao/inner").exists());
+    assert_eq!(scene.ok(["slice", "it", "-o", "-"]).bytes, stream);
+}
+
+/// A process that is killed in the middle of a transfer leaves what came, tagged.
+#[cfg(unix)]
+#[test]
+fn a_killed_transfer_is_kept() {
+    use std::io::Write;
+    let scene = Scene::new();
+    let content = noise(3_000_000);
+    scene.write("file", &content);
+    scene.ok(["add", "file", "--tag", "it"]);
+    let hash = Hash::of(&content).to_string();
+    let stream = scene.ok(["slice", "it"]).bytes;
+    let mut child = scene
+        .command()
+        .args(["receive", &hash, "--tag", "film", "--store", "there"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&stream[..2_000_000]).unwrap();
+    // Until what was written has been taken.
+    let came = || scene.run(["ls", "--partial", "--json", "--store", "there"]);
+    let far = |ran: &Ran| {
+        let objects = ran.json();
+        let verified = objects
+            .first()
+            .and_then(|object| object["verified"].as_u64());
+        verified.is_some_and(|verified| verified > 1_500_000)
+    };
+    while !far(&came()) {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(stdin);
+    assert_eq!(
+        scene.ok(["gc", "--store", "there", "--json"]).object()["removed"],
+        0
+    );
+    assert_eq!(
+        scene.ok(["tag", "ls", "-q", "--store", "there"]).out,
+        "film\n"
+    );
+    let wanted = missing(&scene, &hash);
+    let rest = slice(&scene, &wanted);
+    assert!(rest.len() < 1_600_000);
+    let ran = receive(&scene, &rest, &[&hash, "--range", &wanted]);
+    assert!(ran.out.contains("complete"), "{ran:?}");
+    assert_eq!(cat(&scene, &["film"]).bytes, content);
 }

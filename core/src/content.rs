@@ -10,7 +10,7 @@ use crate::{
     homes::{Home, Homes},
     index::Entry,
     io::read_full_at,
-    parts::Parts,
+    parts::SizedParts,
     progress::{Watch, unwatched},
     proof::{Leaf, OutboardPairs, Pairs, Walk},
     store::{Inner, locked},
@@ -26,7 +26,7 @@ pub(crate) enum Content<O> {
     Small(Arc<[u8]>),
     Tree(Box<Tree<O>>),
     /// What there is of a blob that is not complete.
-    Parts(Box<Parts<O>>),
+    Parts(Box<SizedParts<O>>),
 }
 
 /// A blob of several groups.
@@ -46,6 +46,27 @@ pub(crate) struct Tree<O> {
 pub(crate) struct Rebuilt {
     pub(crate) size: u64,
     pub(crate) pages: Vec<Cv>,
+}
+
+impl<O> Content<O> {
+    /// Bytes of the blob, claimed or proved.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Small(bytes) => bytes.len() as u64,
+            Self::Tree(tree) => tree.size(),
+            Self::Parts(parts) => parts.size,
+        }
+    }
+
+    /// The same, if it is proved.
+    pub(crate) fn proven_size(&self) -> Option<u64> {
+        let is_proven = match self {
+            Self::Small(_) => true,
+            Self::Tree(tree) => tree.is_proven(),
+            Self::Parts(parts) => parts.is_proven,
+        };
+        is_proven.then(|| self.size())
+    }
 }
 
 impl<O> Tree<O> {
@@ -99,6 +120,12 @@ impl<B: Backend> Inner<B> {
             .with_partials(&partials)
             .mending(mends);
         if let Some(tree) = self.tree_of_outboard(hash, &homes, entry)? {
+            // An outboard that proves no size may be one that nobody needs.
+            if !tree.is_proven
+                && let Some(small) = self.small_home(hash, &homes, &mut None)
+            {
+                return Ok(small);
+            }
             return Ok(Content::Tree(Box::new(Tree { homes, ..tree })));
         }
         self.content_of_homes(hash, homes, watch)
@@ -134,6 +161,7 @@ impl<B: Backend> Inner<B> {
                     hash,
                     tree,
                     size,
+                    page: None,
                 };
                 let walk = Walk::new(no_outboard, size);
                 match &tree.outboard {
@@ -148,17 +176,22 @@ impl<B: Backend> Inner<B> {
         }
     }
 
-    /// The bytes of a group that a walk has come by, verified.
+    /// The bytes of a group that a walk under this size has come by, verified.
     pub(crate) fn bytes_of(
         &self,
         hash: Hash,
         content: &Content<B::Object>,
+        size: u64,
         leaf: &Leaf,
     ) -> Result<Vec<u8>> {
         match content {
             Content::Small(bytes) => Ok(bytes.to_vec()),
             Content::Tree(tree) => {
-                let (size, is_proven) = (tree.size(), tree.is_proven());
+                let is_proven = tree.is_proven();
+                if tree.size() != size {
+                    // A rebuild has corrected it: the walk was over another tree.
+                    return Err(outboard_damage(hash, leaf.group * GROUP));
+                }
                 let value = leaf.value();
                 self.read_group(hash, &tree.homes, size, is_proven, leaf.group, value)
                     .inspect_err(|error| self.note_damage(hash, error))
@@ -180,17 +213,8 @@ impl<B: Backend> Inner<B> {
         watch: &mut Watch<'_>,
     ) -> Result<Content<B::Object>> {
         let mut failed = None;
-        let mut index = 0;
-        while let Some(home) = homes.get(self, index, &mut failed) {
-            index += 1;
-            match self.small_content(hash, &home) {
-                Ok(Some(bytes)) => {
-                    locked(&self.small).put(hash, Arc::clone(&bytes));
-                    return Ok(Content::Small(bytes));
-                }
-                Ok(None) => {}
-                Err(error) => failed = Some(error),
-            }
+        if let Some(small) = self.small_home(hash, &homes, &mut failed) {
+            return Ok(small);
         }
         match self.rebuild(hash, &homes, watch) {
             Ok(rebuilt) => Ok(Content::Tree(Box::new(Tree {
@@ -204,6 +228,28 @@ impl<B: Backend> Inner<B> {
             Err(Error::NotFound(_)) => Err(homes.failure(failed)),
             Err(error) => Err(error),
         }
+    }
+
+    /// A home of one group that proves itself.
+    fn small_home(
+        &self,
+        hash: Hash,
+        homes: &Homes<B::Object>,
+        failed: &mut Option<Error>,
+    ) -> Option<Content<B::Object>> {
+        let mut index = 0;
+        while let Some(home) = homes.get(self, index, failed) {
+            index += 1;
+            match self.small_content(hash, &home) {
+                Ok(Some(bytes)) => {
+                    locked(&self.small).put(hash, Arc::clone(&bytes));
+                    return Some(Content::Small(bytes));
+                }
+                Ok(None) => {}
+                Err(error) => *failed = Some(error),
+            }
+        }
+        None
     }
 
     /// The bytes of a home of at most one group; `None` when it is larger.
@@ -493,6 +539,8 @@ struct RebuiltPairs<'a, B: Backend> {
     hash: Hash,
     tree: &'a Tree<B::Object>,
     size: u64,
+    /// The page that was asked for last, and its values.
+    page: Option<(u64, Arc<[Cv]>)>,
 }
 
 impl<B: Backend> Pairs for RebuiltPairs<'_, B> {
@@ -514,7 +562,11 @@ impl<B: Backend> Pairs for RebuiltPairs<'_, B> {
             let pages = tree.groups.div_ceil(PAGE_GROUPS);
             return Ok(pair_of(halves(&rebuilt.pages, page, pages)));
         }
-        let values = self.inner.page_of_rebuilt(hash, self.tree, page)?;
+        let values = match &self.page {
+            Some((known, values)) if *known == page => Arc::clone(values),
+            _ => self.inner.page_of_rebuilt(hash, self.tree, page)?,
+        };
+        self.page = Some((page, Arc::clone(&values)));
         Ok(pair_of(halves(
             &values,
             tree.start % PAGE_GROUPS,

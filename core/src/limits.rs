@@ -19,5 +19,8 @@ pub const UUID_ATTEMPTS: usize = 16;
 /// Partial entries of one blob that are asked for groups beside its other homes. More are no help, but handles.
 pub const PARTIAL_HOMES: usize = 16;
 
+/// Sizes that partial entries of one blob may claim and be asked about.
+pub const MAX_CLAIMS: usize = 256;
+
 /// Bytes of data that are hashed to make a missing outboard again: a hostile file may be large and empty.
 pub const MAX_REBUILD: u64 = 1 << 40;

@@ -3,15 +3,18 @@
 //! Every entry claims a size, which says where its pairs stand, and any of them may lie. A group that is proved
 //! is the blob's all the same, whatever was claimed: below the root nothing hashes right in a wrong place.
 
-use std::ops::ControlFlow;
+use std::{
+    collections::BTreeMap,
+    ops::{ControlFlow, Range},
+};
 
 use crate::{
     Backend, BackendError, Error, FileName, Hash, ReadAt, Result, Uuid,
     index::{Entry, PartialFiles},
     io::read_full_at,
-    limits::PARTIAL_HOMES,
+    limits::{MAX_CLAIMS, PARTIAL_HOMES},
     progress::{Progress, Watch},
-    proof::{Leaf, OutboardPairs, Step, Walk},
+    proof::{Leaf, OutboardPairs, Step, Walk, append},
     store::Inner,
     tree::{GROUP_LEN, group_range, groups},
 };
@@ -22,163 +25,194 @@ pub(crate) struct Part<O> {
     /// The size in front of its outboard.
     pub(crate) claim: u64,
     pub(crate) data: O,
-    pub(crate) outboard: O,
-    /// Whether that outboard has the entry's own name. An interrupted step may have left it under the final one.
-    pub(crate) is_paired: bool,
+    /// `None` where an interrupted step has left it under the final name only.
+    pub(crate) outboard: Option<O>,
 }
 
-/// The open partial entries of a blob, under one size.
+/// Open partial entries of one blob, and what proves them.
 pub(crate) struct Parts<O> {
     pub(crate) hash: Hash,
+    pub(crate) entries: Vec<Part<O>>,
+    /// `H.obao4`, where there is one, and the size that it claims. It proves what it can of any entry.
+    pub(crate) published: Option<(O, u64)>,
+}
+
+/// The partial entries of a blob under one size.
+pub(crate) struct SizedParts<O> {
+    parts: Parts<O>,
     pub(crate) size: u64,
     /// Whether the last group verifies with that size.
     pub(crate) is_proven: bool,
-    /// Those that claim that size come first.
-    parts: Vec<Part<O>>,
-}
-
-impl<O: ReadAt> Part<O> {
-    /// Reads a group, if the entry has it. The buffer holds a group.
-    pub(crate) fn read<'b>(&self, leaf: &Leaf, size: u64, buf: &'b mut [u8]) -> Option<&'b [u8]> {
-        let range = group_range(leaf.group, size);
-        let bytes = buf.get_mut(..usize::try_from(range.end - range.start).ok()?)?;
-        // What cannot be read is not there: it can be received once more.
-        let read = read_full_at(&self.data, bytes, range.start).ok()?;
-        (read == bytes.len() && leaf.proves(bytes)).then_some(&*bytes)
-    }
-}
-
-/// A walk with the pairs of all these entries, under one size.
-pub(crate) fn walk_of<O: ReadAt>(parts: &[Part<O>], size: u64) -> Walk<'_> {
-    let none: Option<&O> = None;
-    parts.iter().fold(Walk::new(none, size), |walk, part| {
-        walk.and(OutboardPairs::new(&part.outboard), part.claim)
-    })
-}
-
-impl<O: ReadAt> Parts<O> {
-    /// These entries, at least one, under the size that is proved; otherwise under the one with most of it.
-    pub(crate) fn new(
-        hash: Hash,
-        mut parts: Vec<Part<O>>,
-        watch: &mut Watch<'_>,
-    ) -> Result<Option<Self>> {
-        let mut claims: Vec<u64> = Vec::new();
-        for part in &parts {
-            if !claims.contains(&part.claim) {
-                claims.push(part.claim);
-            }
-        }
-        let proven = claims.iter().copied().find(|claim| {
-            let last = groups(*claim) - 1;
-            let mut proved = 0;
-            let walk = walk_of(&parts, *claim).within(last..last + 1);
-            let _ = each_proved(walk, hash, &parts, *claim, &mut |_, _, bytes| {
-                proved += 1 + bytes.len();
-                ControlFlow::Break(())
-            });
-            proved > 0
-        });
-        let size = match (proven, &claims[..]) {
-            (Some(size), _) | (None, &[size]) => size,
-            (None, []) => return Ok(None),
-            (None, _) => likeliest(hash, &parts, &claims, watch)?,
-        };
-        parts.sort_by_key(|part| part.claim != size);
-        Ok(Some(Self {
-            hash,
-            size,
-            is_proven: proven.is_some(),
-            parts,
-        }))
-    }
-
-    pub(crate) fn walk(&self) -> Walk<'_> {
-        walk_of(&self.parts, self.size)
-    }
-
-    /// Reads a group from the first entry that has it.
-    pub(crate) fn read<'b>(&self, leaf: &Leaf, buf: &'b mut [u8]) -> Option<&'b [u8]> {
-        let mut parts = self.parts.iter();
-        parts.find(|part| part.read(leaf, self.size, buf).is_some())?;
-        let range = group_range(leaf.group, self.size);
-        buf.get(..usize::try_from(range.end - range.start).ok()?)
-    }
-
-    /// The error of a group that no entry has.
-    pub(crate) fn missing(&self, group: u64) -> Error {
-        let offset = group_range(group, self.size).start;
-        let hash = self.hash;
-        Error::MissingGroup { hash, offset }
-    }
-}
-
-/// The claim under which most bytes are proved.
-fn likeliest<O: ReadAt>(
-    hash: Hash,
-    parts: &[Part<O>],
-    claims: &[u64],
-    watch: &mut Watch<'_>,
-) -> Result<u64> {
-    let mut best = (0, claims.first().copied().unwrap_or_default());
-    for claim in claims {
-        let mut bytes = 0;
-        let walk = walk_of(parts, *claim);
-        let flow = each_proved(walk, hash, parts, *claim, &mut |_, _, found| {
-            bytes += found.len() as u64;
-            let total = *claim;
-            watch(Progress::Verified { bytes, total })
-        });
-        if flow.is_break() {
-            return Err(Error::Cancelled);
-        }
-        if bytes > best.0 {
-            best = (bytes, *claim);
-        }
-    }
-    Ok(best.1)
 }
 
 /// Is told of a group, of its bytes, and of the index of the first entry that has them.
 pub(crate) type Each<'a> = dyn FnMut(&Leaf, usize, &[u8]) -> ControlFlow<()> + 'a;
 
-/// Hands out every group that an entry has, in order.
-pub(crate) fn each_proved<O: ReadAt>(
-    mut walk: Walk<'_>,
-    hash: Hash,
-    parts: &[Part<O>],
-    size: u64,
-    each: &mut Each<'_>,
-) -> ControlFlow<()> {
-    let mut buf = vec![0; GROUP_LEN];
-    walk.run(hash, &mut |step| {
-        if let Step::Known(leaf) = step {
-            for (index, part) in parts.iter().enumerate() {
-                if let Some(bytes) = part.read(&leaf, size, &mut buf) {
-                    return each(&leaf, index, bytes);
-                }
-            }
+impl<O: ReadAt> Part<O> {
+    /// Reads a group, if the entry has it. The buffer holds a group.
+    fn read(&self, leaf: &Leaf, size: u64, buf: &mut [u8]) -> Option<usize> {
+        let range = group_range(leaf.group, size);
+        let bytes = buf.get_mut(..usize::try_from(range.end - range.start).ok()?)?;
+        // What cannot be read is not there: it can be received once more.
+        let read = read_full_at(&self.data, bytes, range.start).ok()?;
+        (read == bytes.len() && leaf.proves(bytes)).then_some(read)
+    }
+}
+
+impl<O: ReadAt> Parts<O> {
+    /// A walk with all pairs there are, those of the entries first, in their order.
+    pub(crate) fn walk(&self, size: u64) -> Walk<'_> {
+        let none: Option<&O> = None;
+        let outboards = self.entries.iter().map(|part| {
+            let own = part.outboard.as_ref().map(|own| (own, part.claim));
+            own.or(self.published.as_ref().map(|(file, claim)| (file, *claim)))
+        });
+        let published = self.published.as_ref().map(|(file, claim)| (file, *claim));
+        let sources = outboards.chain([published]).flatten();
+        sources.fold(Walk::new(none, size), |walk, (file, claim)| {
+            walk.and(OutboardPairs::new(file), claim)
+        })
+    }
+
+    /// Reads a group from the first entry that has it, and tells which that is. The buffer holds a group.
+    pub(crate) fn read<'b>(
+        &self,
+        leaf: &Leaf,
+        size: u64,
+        buf: &'b mut [u8],
+    ) -> Option<(usize, &'b [u8])> {
+        let mut entries = self.entries.iter().enumerate();
+        let (index, len) =
+            entries.find_map(|(index, part)| Some((index, part.read(leaf, size, buf)?)))?;
+        Some((index, buf.get(..len)?))
+    }
+
+    /// Hands out every group that an entry has, in order.
+    pub(crate) fn each_proved(&self, size: u64, each: &mut Each<'_>) -> ControlFlow<()> {
+        self.each_proved_of(self.walk(size), size, each)
+    }
+
+    fn each_proved_of(
+        &self,
+        mut walk: Walk<'_>,
+        size: u64,
+        each: &mut Each<'_>,
+    ) -> ControlFlow<()> {
+        let mut buf = vec![0; GROUP_LEN];
+        walk.run(self.hash, &mut |step| match step {
+            Step::Known(leaf) => match self.read(&leaf, size, &mut buf) {
+                Some((index, bytes)) => each(&leaf, index, bytes),
+                None => ControlFlow::Continue(()),
+            },
+            _ => ControlFlow::Continue(()),
+        })
+    }
+
+    /// Whether the last group verifies with this size.
+    pub(crate) fn prove(&self, size: u64) -> bool {
+        let last = groups(size) - 1;
+        let walk = self.walk(size).within(last..last + 1);
+        let found = self.each_proved_of(walk, size, &mut |_, _, _| ControlFlow::Break(()));
+        found.is_break()
+    }
+
+    /// How many bytes are proved under this size.
+    fn worth(&self, size: u64, watch: &mut Watch<'_>) -> Result<u64> {
+        let mut worth = 0;
+        let flow = self.each_proved(size, &mut |_, _, bytes| {
+            worth += bytes.len() as u64;
+            let (bytes, total) = (worth, size);
+            watch(Progress::Verified { bytes, total })
+        });
+        match flow {
+            ControlFlow::Continue(()) => Ok(worth),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
         }
-        ControlFlow::Continue(())
-    })
+    }
+
+    /// The groups that an entry has by itself, under the size that it claims. The outboard with the final name is
+    /// that of entries that have no other.
+    pub(crate) fn groups_of(
+        &self,
+        part: &Part<O>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<Range<u64>>> {
+        let published = self.published.as_ref().map(|(file, _)| file);
+        let outboard = part.outboard.as_ref().or(published);
+        let total = part.claim;
+        let (mut found, mut buf) = (Vec::new(), vec![0; GROUP_LEN]);
+        let flow = Walk::new(outboard, total).run(self.hash, &mut |step| {
+            let Step::Known(leaf) = step else {
+                return ControlFlow::Continue(());
+            };
+            if part.read(&leaf, total, &mut buf).is_some() {
+                append(&mut found, leaf.group..leaf.group + 1);
+            }
+            let bytes = group_range(leaf.group, total).end;
+            watch(Progress::Verified { bytes, total })
+        });
+        match flow {
+            ControlFlow::Continue(()) => Ok(found),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    }
+}
+
+impl<O: ReadAt> SizedParts<O> {
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        self.parts.walk(self.size)
+    }
+
+    /// Reads a group from the first entry that has it. The buffer holds a group.
+    pub(crate) fn read<'b>(&self, leaf: &Leaf, buf: &'b mut [u8]) -> Option<&'b [u8]> {
+        Some(self.parts.read(leaf, self.size, buf)?.1)
+    }
+
+    /// The error of a group that no entry has.
+    pub(crate) fn missing(&self, group: u64) -> Error {
+        let offset = group_range(group, self.size).start;
+        let hash = self.parts.hash;
+        Error::MissingGroup { hash, offset }
+    }
 }
 
 impl<B: Backend> Inner<B> {
-    /// Opens the partial entries of a blob that have data and an outboard, and says why others do not open.
-    pub(crate) fn open_parts(&self, hash: Hash) -> (Vec<Part<B::Object>>, Option<Error>) {
-        let (files, has_final) = {
-            let state = self.kernel.state();
-            let entry = state.index.get(hash);
-            (
-                state.index.partials(hash).to_vec(),
-                entry.has(Entry::OUTBOARD),
-            )
+    /// Opens partial entries of a blob that have data and a proof, and says why others do not open. No more than a
+    /// few: those that claim this size first.
+    pub(crate) fn open_parts(
+        &self,
+        hash: Hash,
+        wanted: Option<u64>,
+    ) -> (Parts<B::Object>, Option<Error>) {
+        let mut files = self.kernel.state().index.partials(hash).to_vec();
+        files.retain(|files| files.data);
+        if files.len() > PARTIAL_HOMES && wanted.is_some() {
+            files.sort_by_cached_key(|files| self.claim_of(hash, *files) != wanted);
+        }
+        files.truncate(PARTIAL_HOMES);
+        self.open_these(hash, &files)
+    }
+
+    /// Opens these partial entries.
+    pub(crate) fn open_these(
+        &self,
+        hash: Hash,
+        files: &[PartialFiles],
+    ) -> (Parts<B::Object>, Option<Error>) {
+        let mut parts = Parts {
+            hash,
+            entries: Vec::new(),
+            published: None,
         };
-        let (mut parts, mut failed) = (Vec::new(), None);
-        let with_data = files.iter().filter(|files| files.data);
-        for files in with_data.take(PARTIAL_HOMES) {
-            match self.open_part(hash, *files, has_final) {
-                Ok(part) => parts.extend(part),
+        let has_published = self.kernel.state().index.get(hash).has(Entry::OUTBOARD);
+        if has_published && let Ok(Some(file)) = self.backend.open(&FileName::Outboard(hash)) {
+            parts.published = prefix_of(&file).ok().flatten().map(|claim| (file, claim));
+        }
+        let claim = parts.published.as_ref().map(|(_, claim)| *claim);
+        let mut failed = None;
+        for files in files {
+            match self.open_part(hash, *files, claim) {
+                Ok(part) => parts.entries.extend(part),
                 Err(error) => failed = Some(error),
             }
         }
@@ -186,46 +220,113 @@ impl<B: Backend> Inner<B> {
     }
 
     /// `None` when there is no outboard that claims a size, or the files are gone.
-    pub(crate) fn open_part(
+    fn open_part(
         &self,
         hash: Hash,
         files: PartialFiles,
-        has_final: bool,
+        published: Option<u64>,
     ) -> Result<Option<Part<B::Object>>> {
-        let name = match files.outboard {
-            true => FileName::PartialOutboard(hash, files.uuid),
-            false if has_final => FileName::Outboard(hash),
-            false => return Ok(None),
+        let name = FileName::PartialOutboard(hash, files.uuid);
+        let data = FileName::PartialData(hash, files.uuid);
+        let outboard = match files.outboard {
+            true => self.backend.open(&name)?,
+            false => None,
         };
-        let data = self
-            .backend
-            .open(&FileName::PartialData(hash, files.uuid))?;
-        let (Some(data), Some(outboard)) = (data, self.backend.open(&name)?) else {
+        let claim = match &outboard {
+            Some(file) => prefix_of(file).map_err(BackendError::io("read", name))?,
+            None => published,
+        };
+        let (Some(claim), Some(data)) = (claim, self.backend.open(&data)?) else {
             return Ok(None);
         };
-        let mut prefix = [0; 8];
-        let read =
-            read_full_at(&outboard, &mut prefix, 0).map_err(BackendError::io("read", name))?;
-        Ok((read == prefix.len()).then(|| Part {
+        Ok(Some(Part {
             uuid: files.uuid,
-            claim: u64::from_le_bytes(prefix),
+            claim,
             data,
             outboard,
-            is_paired: files.outboard,
         }))
     }
 
-    /// The partial entries of a blob, under the size that they say most for; `None` when there is none.
+    /// The size that an entry's own outboard claims, if it has one that can be read.
+    fn claim_of(&self, hash: Hash, files: PartialFiles) -> Option<u64> {
+        let name = FileName::PartialOutboard(hash, files.uuid);
+        self.outboard_prefix(&name).ok().flatten()
+    }
+
+    /// The partial entries of a blob, under the size that is proved; otherwise under the one with most of it. `None`
+    /// when there is none.
     pub(crate) fn parts(
         &self,
         hash: Hash,
         watch: &mut Watch<'_>,
-    ) -> Result<Option<Parts<B::Object>>> {
-        let (parts, failed) = self.open_parts(hash);
-        match (Parts::new(hash, parts, watch)?, failed) {
+    ) -> Result<Option<SizedParts<B::Object>>> {
+        let (few, failed) = self.open_parts(hash, None);
+        let by_claim = self.by_claim(hash, &few);
+        let is_few = by_claim.values().all(Vec::is_empty);
+        // Of many entries, those that claim a size speak for it.
+        let parts_for = |files: &[PartialFiles]| match is_few {
+            true => None,
+            false => Some(self.open_these(hash, files).0),
+        };
+        let mut best: Option<(bool, u64, u64)> = None;
+        for (claim, files) in &by_claim {
+            let parts = parts_for(files);
+            let parts = parts.as_ref().unwrap_or(&few);
+            if parts.prove(*claim) {
+                best = Some((true, 0, *claim));
+                break;
+            }
+            // A single claim has no rival.
+            let worth = match by_claim.len() {
+                1 => 0,
+                _ => parts.worth(*claim, watch)?,
+            };
+            if best.is_none_or(|(_, most, _)| worth > most) {
+                best = Some((false, worth, *claim));
+            }
+        }
+        match (best, failed) {
+            (Some((is_proven, _, size)), _) => Ok(Some(SizedParts {
+                parts: match is_few {
+                    true => few,
+                    false => self.open_parts(hash, Some(size)).0,
+                },
+                size,
+                is_proven,
+            })),
             // That one does not open now does not mean that it has nothing.
             (None, Some(error)) => Err(error),
-            (parts, _) => Ok(parts),
+            (None, None) => Ok(None),
         }
     }
+
+    /// The sizes that the partial entries of a blob claim. With many entries, also a few that claim it, and not more
+    /// than so many sizes: each of these costs a look.
+    fn by_claim(&self, hash: Hash, few: &Parts<B::Object>) -> BTreeMap<u64, Vec<PartialFiles>> {
+        let claims = few.entries.iter().map(|part| (part.claim, Vec::new()));
+        let mut by_claim: BTreeMap<u64, Vec<PartialFiles>> = claims.collect();
+        let files = self.kernel.state().index.partials(hash).to_vec();
+        if files.len() <= PARTIAL_HOMES {
+            return by_claim;
+        }
+        for files in files.into_iter().filter(|files| files.data) {
+            let Some(claim) = self.claim_of(hash, files) else {
+                continue;
+            };
+            if by_claim.len() < MAX_CLAIMS || by_claim.contains_key(&claim) {
+                let same = by_claim.entry(claim).or_default();
+                if same.len() < PARTIAL_HOMES {
+                    same.push(files);
+                }
+            }
+        }
+        by_claim
+    }
+}
+
+/// The size in front of an outboard; `None` when the file is shorter than that.
+fn prefix_of(outboard: &impl ReadAt) -> std::io::Result<Option<u64>> {
+    let mut prefix = [0; 8];
+    let read = read_full_at(outboard, &mut prefix, 0)?;
+    Ok((read == prefix.len()).then(|| u64::from_le_bytes(prefix)))
 }

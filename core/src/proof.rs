@@ -193,7 +193,11 @@ impl<'a> Walk<'a> {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => continue,
                 Err(error) => {
-                    self.failed.get_or_insert(error);
+                    // Of several, the one that says more.
+                    let is_typed = error.get_ref().is_some_and(|inner| inner.is::<Error>());
+                    if is_typed || self.failed.is_none() {
+                        self.failed = Some(error);
+                    }
                     continue;
                 }
             };
@@ -281,6 +285,7 @@ pub(crate) fn intersection(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>
 
 /// Of ranges in order, between any two of which something is missing.
 fn set_of(ranges: &[Range<u64>]) -> RangeSet2<u64> {
+    debug_assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
     let boundaries = ranges.iter().flat_map(|range| [range.start, range.end]);
     RangeSet2::new(boundaries.collect()).unwrap_or_else(RangeSet2::empty)
 }

@@ -46,8 +46,7 @@ impl ChunkRanges {
     /// These chunks; none when the range is empty or ends before it begins.
     #[must_use]
     pub fn of_chunks(range: impl RangeBounds<u64>) -> Self {
-        let (start, end) = ends(&range);
-        Self::between(start, end)
+        Self::in_units(range, |start| start, |end| end)
     }
 
     /// The chunks that have one of these bytes.
@@ -123,15 +122,19 @@ impl ChunkRanges {
     /// a group.
     #[must_use]
     pub fn whole_groups(&self) -> Self {
-        let mut rounded = Self::empty();
+        let chunks = |group: u64| group.saturating_mul(GROUP_CHUNKS);
+        let mut boundaries: Vec<u64> = Vec::new();
         for (start, end) in self.iter() {
-            let start = start / GROUP_CHUNKS;
-            rounded = rounded.union(&match end.map(|end| end.div_ceil(GROUP_CHUNKS)) {
-                Some(end) => Self::of_groups(start..end),
-                None => Self::of_groups(start..),
-            });
+            let start = chunks(start / GROUP_CHUNKS);
+            match boundaries.last() {
+                // The group was rounded up to before.
+                Some(last) if start <= *last => drop(boundaries.pop()),
+                _ => boundaries.push(start),
+            }
+            boundaries.extend(end.map(|end| chunks(end.div_ceil(GROUP_CHUNKS))));
         }
-        rounded
+        // In order, since those of the set are.
+        Self::from_boundaries(&boundaries).unwrap_or_else(|_| Self::all())
     }
 
     /// Bytes of the stream of these chunks of a blob of `size` bytes, without the size in front of it; `u64::MAX`
@@ -147,8 +150,9 @@ impl ChunkRanges {
         after: impl Fn(u64) -> u64,
     ) -> Self {
         match ends(&range) {
-            (start, Some(end)) if end <= start => Self::empty(),
-            (start, end) => Self::between(first(start), end.map(after)),
+            None => Self::empty(),
+            Some((start, Some(end))) if end <= start => Self::empty(),
+            Some((start, end)) => Self::between(first(start), end.map(after)),
         }
     }
 
@@ -161,11 +165,11 @@ impl ChunkRanges {
     }
 }
 
-/// Start and end, half-open.
-fn ends(range: &impl RangeBounds<u64>) -> (u64, Option<u64>) {
+/// Start and end, half-open; nothing when it begins behind the last number.
+fn ends(range: &impl RangeBounds<u64>) -> Option<(u64, Option<u64>)> {
     let start = match range.start_bound() {
         Bound::Included(start) => *start,
-        Bound::Excluded(start) => start.saturating_add(1),
+        Bound::Excluded(start) => start.checked_add(1)?,
         Bound::Unbounded => 0,
     };
     let end = match range.end_bound() {
@@ -174,7 +178,7 @@ fn ends(range: &impl RangeBounds<u64>) -> (u64, Option<u64>) {
         Bound::Excluded(end) => Some(*end),
         Bound::Unbounded => None,
     };
-    (start, end)
+    Some((start, end))
 }
 
 impl fmt::Display for ChunkRanges {
@@ -226,6 +230,15 @@ impl Selection {
         behind % 2 == 1 || self.boundaries.get(behind).is_some_and(|next| *next < end)
     }
 
+    /// The first selected chunk from this one on.
+    pub(crate) fn next(&self, start: u64) -> Option<u64> {
+        let behind = self.boundaries.partition_point(|at| *at <= start);
+        match behind % 2 {
+            1 => Some(start),
+            _ => self.boundaries.get(behind).copied(),
+        }
+    }
+
     /// Whether all of these chunks are selected.
     pub(crate) fn has_all(&self, start: u64, end: u64) -> bool {
         let behind = self.boundaries.partition_point(|at| *at <= start);
@@ -266,6 +279,13 @@ mod tests {
         // Rust's own ranges that end before they begin are empty.
         let (three, five) = (3, 5);
         assert!(ChunkRanges::of_chunks(five..three).is_empty());
+        let behind = (Bound::Excluded(u64::MAX), Bound::Unbounded);
+        assert!(ChunkRanges::of_chunks(behind).is_empty());
+        assert_eq!(set(&[3, 5, 7, 9, 15, 17, 40]).whole_groups(), set(&[0]));
+        assert_eq!(
+            set(&[3, 5, 7, 9, 40, 41]).whole_groups(),
+            set(&[0, 16, 32, 48])
+        );
         assert!(ChunkRanges::of_bytes(five..three).is_empty());
     }
 

@@ -11,7 +11,7 @@ use crate::{
     content::{Content, Tree},
     index::Entry,
     io::read_full_at,
-    parts::Parts,
+    parts::SizedParts,
     progress::{Watch, unwatched},
     proof::Step,
     store::{Inner, Store, locked},
@@ -200,7 +200,12 @@ impl<B: Backend> BlobReader<B> {
     }
 
     /// Reads of what partial entries have, up to the first group that none has.
-    fn read_parts(&self, parts: &Parts<B::Object>, buf: &mut [u8], offset: u64) -> Result<usize> {
+    fn read_parts(
+        &self,
+        parts: &SizedParts<B::Object>,
+        buf: &mut [u8],
+        offset: u64,
+    ) -> Result<usize> {
         if offset >= parts.size {
             // Where the end is, only the last group proves.
             return self.proven_size().map(|_| 0);
@@ -231,7 +236,7 @@ impl<B: Backend> BlobReader<B> {
     }
 
     /// Reads groups one after the other, as long as they are there.
-    fn read_run(&self, parts: &Parts<B::Object>, groups: Range<u64>, buf: &mut [u8]) -> usize {
+    fn read_run(&self, parts: &SizedParts<B::Object>, groups: Range<u64>, buf: &mut [u8]) -> usize {
         let mut group = vec![0; GROUP_LEN];
         let mut filled = 0;
         let _ = parts.walk().within(groups).run(self.hash, &mut |step| {
@@ -359,6 +364,8 @@ impl<B: Backend> Inner<B> {
 
     /// Remembers that a blob is damaged.
     pub(crate) fn quarantine(&self, hash: Hash) {
+        // What was proved once is not what lies there now.
+        locked(&self.small).pop(&hash);
         let mut state = self.kernel.state();
         state.index.update(hash, |entry| {
             entry.with(Entry::DAMAGED).without(Entry::VERIFIED)

@@ -1,7 +1,10 @@
 //! `flatbao copy`
 
+use std::{ops::ControlFlow, path::Path};
+
 use flatbao_core::{
-    BlobFormat, HashAndFormat, Tag,
+    BlobFormat, Hash, HashAndFormat, Tag,
+    progress::Watch,
     store::{Copied, State, Status, copy},
 };
 use serde_json::json;
@@ -23,21 +26,77 @@ pub(crate) fn run(global: &Global, args: &Copy, out: &mut Out) -> Result<Exit> {
     let from = store::to_read(global, out)?;
     let found = reference::resolve(&from, &args.reference)?;
     let value = meant(&from, &found)?;
+    check_place(global, &args.to)?;
+    let to = store::other_to_fill(global, &args.to, out)?;
+    let mut tagging = Tagging::decide(&to, args, named, &found, value)?;
+    out.meter.start("copying, bytes", None);
+    let mut watch = out.meter.watch();
+    let itself = HashAndFormat::raw(value.hash);
+    let mut copied = copy_tagged(&from, &to, itself, &mut tagging, value, &mut watch)?;
+    if value.format == BlobFormat::HashSeq && is_whole(&to, value.hash) {
+        // It came first, since it keeps what it lists, of which a part may come before an interruption.
+        let list = std::mem::replace(&mut copied, copy(&from, &to, value, &mut watch)?);
+        copied.known -= 1 - list.known;
+        copied.bytes += list.bytes;
+    }
+    out.meter.stop();
+    let tag = tagging.settle(&to, value, &copied)?;
+    tell(args, &to, value, copied, tag.as_ref(), out)
+}
+
+/// Two stores that are one, or one in the other, are a mistake.
+fn check_place(global: &Global, to: &Path) -> Result<()> {
     let here = store::directory(global)?;
-    if platform::canonical(&args.to).is_ok_and(|there| there == here) {
+    let (_, there) = platform::settle(to)?;
+    if there == here {
         return Err(CliError::usage(
             "the two stores are one",
             "name another store with --to",
         ));
     }
-    let to = store::other_to_fill(global, &args.to, out)?;
-    let tagging = tagging(&to, args, named, &found, value)?;
-    out.meter.start("copying, bytes", None);
-    let copied = copy(&from, &to, value, &mut out.meter.watch());
-    out.meter.stop();
+    match store::is_inside(&there, &here) {
+        true => Err(CliError::InsideStore {
+            path: printable(to),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Copies one blob, which is tagged as soon as something of it is there.
+fn copy_tagged(
+    from: &Store,
+    to: &Store,
+    itself: HashAndFormat,
+    tagging: &mut Tagging,
+    value: HashAndFormat,
+    watch: &mut Watch<'_>,
+) -> Result<Copied> {
+    let mut failed = None;
+    let copied = copy(from, to, itself, &mut |step| {
+        let flow = watch(step);
+        if to.status(value.hash) == Status::Missing {
+            return flow;
+        }
+        match tagging.begin(to, itself) {
+            Ok(()) => flow,
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
     let copied = copied?;
-    let tag = tag_it(&to, tagging, value, &copied)?;
-    tell(args, value, copied, tag.as_ref(), out)
+    if value.format == BlobFormat::HashSeq && is_whole(to, value.hash) {
+        tagging.promote(to, value)?;
+    }
+    Ok(copied)
+}
+
+fn is_whole(store: &Store, hash: Hash) -> bool {
+    matches!(store.status(hash), Status::Present(blob) if blob.state == State::Complete)
 }
 
 /// What the blob means: of one that is there in part only its name says so.
@@ -52,68 +111,120 @@ fn meant(from: &Store, found: &Resolved) -> Result<HashAndFormat> {
     Ok(HashAndFormat { hash, format })
 }
 
-enum Tagging {
+/// How it is kept there: from the beginning on, so that nothing that came is collected when it is interrupted.
+struct Tagging {
+    /// What it gets in the end.
+    wanted: Wanted,
+    /// What it has until then.
+    early: Option<Tag>,
+}
+
+enum Wanted {
     Named(Tag),
+    /// A tag that names another blob, and is not moved before all of this one is there.
+    Moved(Tag),
     Automatic,
-    None,
+    Nothing,
 }
 
-/// Decided before anything moves. A tag that nobody named takes no other one's place.
-fn tagging(
-    to: &Store,
-    args: &Copy,
-    named: Option<Tag>,
-    found: &Resolved,
-    value: HashAndFormat,
-) -> Result<Tagging> {
-    if args.no_tag {
-        return Ok(Tagging::None);
+impl Tagging {
+    /// Decided before anything moves. A tag that nobody named takes no other one's place.
+    fn decide(
+        to: &Store,
+        args: &Copy,
+        named: Option<Tag>,
+        found: &Resolved,
+        value: HashAndFormat,
+    ) -> Result<Self> {
+        let early = None;
+        if args.no_tag {
+            let wanted = Wanted::Nothing;
+            return Ok(Self { wanted, early });
+        }
+        let tags = to.tags()?;
+        let other = |tag: &Tag| tags.get(tag).filter(|other| other.hash != value.hash);
+        let wanted = match (named, &found.tag) {
+            (Some(tag), _) if other(&tag).is_some() => Wanted::Moved(tag),
+            (Some(tag), _) => Wanted::Named(tag),
+            (None, Some(tag)) => match other(tag) {
+                Some(other) => {
+                    return Err(CliError::usage(
+                        format!("the tag {tag} names another blob there, {}", other.hash),
+                        format!("choose with --tag: --tag {tag} replaces it"),
+                    ));
+                }
+                None => Wanted::Named(tag.clone()),
+            },
+            (None, None) if tags.values().any(|other| other.hash == value.hash) => Wanted::Nothing,
+            (None, None) => Wanted::Automatic,
+        };
+        Ok(Self { wanted, early })
     }
-    let tags = to.tags()?;
-    match (named, &found.tag) {
-        (Some(tag), _) => Ok(Tagging::Named(tag)),
-        (None, Some(tag)) => match tags.get(tag) {
-            Some(other) if other.hash != value.hash => Err(CliError::usage(
-                format!("the tag {tag} names another blob there, {}", other.hash),
-                format!("choose with --tag: --tag {tag} replaces it"),
-            )),
-            _ => Ok(Tagging::Named(tag.clone())),
-        },
-        (None, None) if tags.values().any(|other| *other == value) => Ok(Tagging::None),
-        (None, None) => Ok(Tagging::Automatic),
-    }
-}
 
-/// What is not there as a whole is kept as raw bytes: a hash sequence that cannot be read would stop every
-/// collection.
-fn tag_it(
-    to: &Store,
-    tagging: Tagging,
-    mut value: HashAndFormat,
-    copied: &Copied,
-) -> Result<Option<Tag>> {
-    if to.status(value.hash) == Status::Missing {
-        return Ok(None);
+    /// Tags what has come so far.
+    fn begin(&mut self, to: &Store, value: HashAndFormat) -> Result<()> {
+        if self.early.is_some() {
+            return Ok(());
+        }
+        self.early = match &self.wanted {
+            Wanted::Nothing => None,
+            Wanted::Named(tag) => Some(set(to, tag, value)?),
+            Wanted::Moved(_) | Wanted::Automatic => Some(to.auto_tag(value)?),
+        };
+        Ok(())
     }
-    if copied
-        .incomplete
-        .iter()
-        .any(|(hash, _)| *hash == value.hash)
-    {
-        value.format = BlobFormat::Raw;
+
+    /// Says what it is, once it can be read.
+    fn promote(&mut self, to: &Store, value: HashAndFormat) -> Result<()> {
+        match &self.early {
+            Some(tag) => to.set_tag(tag.clone(), value)?,
+            None => self.begin(to, value)?,
+        }
+        Ok(())
     }
-    match tagging {
-        Tagging::None => Ok(None),
-        Tagging::Automatic => Ok(Some(to.auto_tag(value)?)),
-        Tagging::Named(tag) => {
-            to.set_tag(tag.clone(), value)?;
-            Ok(Some(tag))
+
+    /// The tag that it has in the end. What is not there as a whole is kept as raw bytes: a hash sequence that cannot
+    /// be read would stop every collection.
+    fn settle(
+        mut self,
+        to: &Store,
+        mut value: HashAndFormat,
+        copied: &Copied,
+    ) -> Result<Option<Tag>> {
+        if to.status(value.hash) == Status::Missing {
+            return Ok(None);
+        }
+        if !is_whole(to, value.hash) {
+            value.format = BlobFormat::Raw;
+        }
+        self.begin(to, value)?;
+        match self.wanted {
+            Wanted::Moved(tag) if copied.incomplete.is_empty() => {
+                let tag = set(to, &tag, value)?;
+                if let Some(early) = self.early {
+                    to.remove_tag(&early)?;
+                }
+                Ok(Some(tag))
+            }
+            _ => Ok(self.early),
         }
     }
 }
 
+/// A tag that says of this blob that it is a hash sequence goes on to say so: it keeps what the blob lists.
+fn set(to: &Store, tag: &Tag, value: HashAndFormat) -> Result<Tag> {
+    let known = to.tags()?.get(tag).copied();
+    let says_more =
+        known.is_some_and(|known| known.hash == value.hash && known.format == BlobFormat::HashSeq);
+    if !says_more {
+        to.set_tag(tag.clone(), value)?;
+    }
+    Ok(tag.clone())
+}
+
 fn tell(
     args: &Copy,
+    to: &Store,
     value: HashAndFormat,
     copied: Copied,
     tag: Option<&Tag>,
@@ -125,14 +236,15 @@ fn tell(
         .iter()
         .map(|(hash, _)| hash.to_string())
         .collect();
-    for _ in incomplete.len() as u64..copied.blobs {
+    if (incomplete.len() as u64) < copied.blobs || copied.bytes > 0 {
+        // A part of something is something.
         tally.done();
     }
     for (_, error) in copied.incomplete {
         tally.skipped(out, &error.into());
     }
     let (hash, left) = (value.hash, incomplete.len());
-    if left as u64 == copied.blobs && copied.bytes == 0 {
+    if to.status(hash) == Status::Missing {
         // There is nothing to tell but why.
         return Ok(tally.exit());
     }

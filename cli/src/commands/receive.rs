@@ -1,10 +1,10 @@
 //! `flatbao receive`
 
-use std::{ffi::OsStr, fs::File, io, io::Read, path::Path};
+use std::{ffi::OsStr, fs::File, io, io::Read, ops::ControlFlow, path::Path};
 
 use flatbao_core::{
-    BlobFormat, ChunkRanges, Error, Hash, HashAndFormat, Tag,
-    store::{Available, BlobInfo, ReceiveOptions, Received, State, Status},
+    BlobFormat, ChunkRanges, Error, Hash, HashAndFormat, StreamError, Tag, TagMap,
+    store::{Available, ReceiveOptions, Received, State, Status},
 };
 use serde_json::{Value, json};
 
@@ -25,19 +25,36 @@ pub(crate) fn run(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit
     }
     out.finish_unread();
     let tag = args.tag.as_deref().map(tag::new_name).transpose()?;
-    // So that a mistyped path makes no store.
-    let stream = Stream::open(&args.file)?;
-    let store = store::to_fill(global, "receive", out)?;
+    // So that a mistyped path makes no store, nor a name of something that is not there.
+    let mut stream = Stream::open(&args.file)?;
+    let store = match full_hash(&args.reference) {
+        Some(_) => store::to_fill(global, "receive", out)?,
+        None => store::to_write(global, "receive", out)?,
+    };
     let hash = blob(&store, &args.reference)?;
-    let (received, failed) = receive(&store, hash, args, stream, out)?;
+    let mut tagging = Tagging {
+        store: &store,
+        hash,
+        format: args.format.map(BlobFormat::from),
+        named: tag,
+        is_wanted: !args.no_tag,
+        early: None,
+        is_begun: false,
+    };
+    let (received, failed) = receive(&mut tagging, args, &mut stream, out)?;
     out.meter.stop();
-    let tag = tagged(&store, args, tag, &received)?;
+    let tag = tagging.settle(&received)?;
     let report = Report {
         received: &received,
         tag: tag.as_ref(),
     };
     if failed.is_none() || report.state() != MISSING {
         out.result_or(hash, || report.object(), || report.line())?;
+    }
+    if matches!(store.status(hash), Status::Present(info) if info.damaged) {
+        out.warn(format_args!(
+            "{hash} has damage beside which the right bytes are kept: `flatbao repair {hash}` puts them in place"
+        ));
     }
     match failed {
         Some(error) => Err(error),
@@ -48,36 +65,30 @@ pub(crate) fn run(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit
 /// Prints what is missing.
 fn missing(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit> {
     let store = match store::to_read(global, out) {
-        Ok(store) => Some(store),
+        Ok(store) => store,
         // Of a full hash everything is missing where there is no store.
-        Err(error @ CliError::NoStore { .. }) => match full_hash(&args.reference) {
-            Some(_) => None,
-            None => return Err(error),
-        },
+        Err(error @ CliError::NoStore { .. }) => {
+            let hash = full_hash(&args.reference).ok_or(error)?;
+            return told(hash, &Available::default(), out);
+        }
         Err(error) => return Err(error),
     };
-    let hash = match &store {
-        Some(store) => blob(store, &args.reference)?,
-        None => full_hash(&args.reference).unwrap_or(Hash::EMPTY),
-    };
+    let hash = blob(&store, &args.reference)?;
     out.meter.start("looking at what is there, bytes", None);
-    let found = match &store {
-        Some(store) if !is_complete(store, hash) => {
-            store.available_with(hash, &mut out.meter.watch())?
-        }
-        Some(_) => return told(hash, None, out),
-        None => Available::default(),
-    };
+    let found = store.available_with(hash, &mut out.meter.watch())?;
     out.meter.stop();
-    told(hash, Some(&found), out)
+    let is_partial =
+        matches!(store.status(hash), Status::Present(info) if info.state == State::Partial);
+    if found.is_whole() && is_partial && !out.is_json() {
+        out.hint(&format!(
+            "all of it is there: `flatbao receive {hash}` completes it"
+        ));
+    }
+    told(hash, &found, out)
 }
 
-fn told(hash: Hash, found: Option<&Available>, out: &Out) -> Result<Exit> {
-    let nothing = ChunkRanges::empty();
-    let ranges = match found {
-        Some(found) => bytes_of(&found.missing(), found.size),
-        None => bytes_of(&nothing, 0),
-    };
+fn told(hash: Hash, found: &Available, out: &Out) -> Result<Exit> {
+    let ranges = bytes_of(&found.missing(), found.size);
     let shown = ranges.to_string();
     if out.is_json() || !shown.is_empty() {
         out.result(
@@ -112,72 +123,151 @@ fn blob(store: &Store, text: &OsStr) -> Result<Hash> {
     }
 }
 
-fn is_complete(store: &Store, hash: Hash) -> bool {
-    let status = store.status(hash);
-    matches!(
-        status,
-        Status::Present(BlobInfo {
-            state: State::Complete,
-            ..
-        })
-    )
-}
-
 /// What came, and why no more of it.
 fn receive(
-    store: &Store,
-    hash: Hash,
+    tagging: &mut Tagging<'_>,
     args: &Receive,
-    mut stream: Stream,
+    stream: &mut Stream,
     out: &mut Out,
 ) -> Result<(Received, Option<CliError>)> {
     let ranges = chunks_or_all(args.range.as_ref());
-    let options = ReceiveOptions::default().format(format(args)).to_end(true);
+    let options = ReceiveOptions::default()
+        .format(tagging.format.unwrap_or_default())
+        .to_end(true);
     out.meter.start("receiving", Some(0));
-    let watch = &mut out.meter.watch();
-    let mut partial = store.partial_blob_with(hash, options, watch)?;
-    let outcome = partial.receive(&ranges, &mut stream, watch);
-    let failed = outcome.err().map(|error| match error {
-        Error::Source(source) => stream.failed(source),
-        other => other.into(),
-    });
-    Ok((partial.finish()?, failed))
-}
-
-fn format(args: &Receive) -> BlobFormat {
-    args.format.map(BlobFormat::from).unwrap_or_default()
-}
-
-/// Tags what there is of the blob, so that no collection takes it away before the rest has come.
-fn tagged(
-    store: &Store,
-    args: &Receive,
-    name: Option<Tag>,
-    received: &Received,
-) -> Result<Option<Tag>> {
-    let hash = received.hash;
-    if args.no_tag || received.verified == 0 && !received.is_complete {
-        return Ok(None);
+    let (store, hash) = (tagging.store, tagging.hash);
+    let mut shown = out.meter.watch();
+    let mut partial = store.partial_blob_with(hash, options, &mut shown)?;
+    if !partial.available().groups.is_empty() && partial.is_whole() {
+        // It was only not completed.
+        return Ok((partial.finish()?, None));
     }
-    let value = match received.is_complete {
-        true => HashAndFormat {
-            hash,
-            format: format(args),
-        },
-        false => HashAndFormat::raw(hash),
-    };
-    if value.format == BlobFormat::HashSeq {
-        // One that cannot be read would keep every collection from doing anything.
-        store.sequence(hash)?;
-    }
-    match name {
-        Some(tag) => {
-            store.set_tag(tag.clone(), value)?;
-            Ok(Some(tag))
+    let mut untagged = None;
+    let mut watch = |step| {
+        let flow = shown(step);
+        match tagging.begin() {
+            Ok(()) => flow,
+            Err(error) => {
+                untagged = Some(error);
+                ControlFlow::Break(())
+            }
         }
-        None if store.tags()?.values().any(|tagged| *tagged == value) => Ok(None),
-        None => Ok(Some(store.auto_tag(value)?)),
+    };
+    let outcome = partial.receive(&ranges, &mut *stream, &mut watch);
+    let received = partial.finish()?;
+    let failed = match (untagged, outcome) {
+        (Some(error), _) => Some(error),
+        (None, Err(Error::Source(source))) => Some(stream.failed(source)),
+        (
+            None,
+            Err(Error::Stream {
+                source: StreamError::Truncated { .. },
+                ..
+            }),
+        ) if received.is_complete => None,
+        (None, Err(error)) => Some(error.into()),
+        (None, Ok(())) => None,
+    };
+    Ok((received, failed))
+}
+
+/// How the blob is kept: from its first group on, so that nothing that came is collected when it breaks off.
+struct Tagging<'a> {
+    store: &'a Store,
+    hash: Hash,
+    format: Option<BlobFormat>,
+    named: Option<Tag>,
+    is_wanted: bool,
+    /// What was set before the blob was whole, and whether it is not the one that it should get.
+    early: Option<(Tag, bool)>,
+    is_begun: bool,
+}
+
+impl Tagging<'_> {
+    /// Tags a part of the blob as raw bytes: a hash sequence that cannot be read would stop every collection. A tag
+    /// of something else is not moved before all of it is there.
+    fn begin(&mut self) -> Result<()> {
+        let is_there = || self.store.status(self.hash) != Status::Missing;
+        if !self.is_wanted || self.is_begun || !is_there() {
+            return Ok(());
+        }
+        self.is_begun = true;
+        let value = HashAndFormat::raw(self.hash);
+        let tags = self.store.tags()?;
+        let known = |tag: &Tag| tags.get(tag).map(|value| value.hash);
+        match &self.named {
+            Some(tag) if known(tag) == Some(self.hash) => {
+                self.early = Some((tag.clone(), false));
+            }
+            Some(tag) if known(tag).is_none() => {
+                self.store.set_tag(tag.clone(), value)?;
+                self.early = Some((tag.clone(), false));
+            }
+            None if tags.values().any(|value| value.hash == self.hash) => {}
+            _ => {
+                let is_other = self.named.is_some();
+                self.early = Some((self.store.auto_tag(value)?, is_other));
+            }
+        }
+        Ok(())
     }
+
+    /// The tag that the blob has in the end, if one was set.
+    fn settle(mut self, received: &Received) -> Result<Option<Tag>> {
+        if !received.is_complete {
+            if received.verified > 0 {
+                self.begin()?;
+            }
+            return Ok(self.early.map(|(tag, _)| tag));
+        }
+        if !self.is_wanted {
+            return Ok(None);
+        }
+        let (store, hash) = (self.store, self.hash);
+        let tags = store.tags()?;
+        let own = tags.iter().filter(|(_, value)| value.hash == hash);
+        let mut own = own.map(|(tag, value)| (tag.clone(), value.format));
+        let format = match self.format {
+            Some(format) => format,
+            // It keeps what it is said to be.
+            None if own.clone().any(|(_, format)| format == BlobFormat::HashSeq) => {
+                BlobFormat::HashSeq
+            }
+            None => BlobFormat::Raw,
+        };
+        if format == BlobFormat::HashSeq {
+            // One that cannot be read would keep every collection from doing anything.
+            store.sequence(hash)?;
+        }
+        let value = HashAndFormat { hash, format };
+        let tag = match (self.named, self.early) {
+            (Some(tag), early) => {
+                store.set_tag(tag.clone(), value)?;
+                if let Some((other, true)) = early {
+                    store.remove_tag(&other)?;
+                }
+                tag
+            }
+            (None, Some((tag, _))) => {
+                store.set_tag(tag.clone(), value)?;
+                tag
+            }
+            (None, None) => match own.find(|(_, known)| *known != format) {
+                Some((tag, _)) if self.format.is_some() => {
+                    store.set_tag(tag.clone(), value)?;
+                    tag
+                }
+                Some(_) => return Ok(None),
+                None if own_any(&tags, hash) => return Ok(None),
+                None => store.auto_tag(value)?,
+            },
+        };
+        Ok(Some(tag))
+    }
+}
+
+fn own_any(tags: &TagMap, hash: Hash) -> bool {
+    tags.values().any(|value| value.hash == hash)
 }
 
 /// The state of a blob of which nothing is there.
@@ -253,7 +343,7 @@ impl Stream {
         if path == Path::new("-") {
             return Ok(Self::Stdin);
         }
-        let (file, _) = platform::open_regular(path, true)?;
+        let file = platform::open_readable(path)?;
         Ok(Self::File(file, crate::output::printable(path)))
     }
 

@@ -3,7 +3,7 @@
 use std::{io, io::Write, path::Path};
 
 use flatbao_core::{
-    Error, Hash,
+    BlobFormat, Error, Hash,
     store::{SendOptions, Sent},
 };
 use serde_json::json;
@@ -20,13 +20,23 @@ use crate::{
 
 pub(crate) fn run(global: &Global, args: &Slice, out: &mut Out) -> Result<Exit> {
     let store = store::to_read(global, out)?;
-    let hash = reference::resolve(&store, &args.reference)?.hash;
+    let found = reference::resolve(&store, &args.reference)?;
+    let hash = found.hash;
     let slicing = Slicing {
         store: &store,
         hash,
         args,
     };
-    let Some(path) = &args.output else {
+    if found.format == Some(BlobFormat::HashSeq) {
+        out.warn(format_args!(
+            "{hash} lists other blobs, and the stream has the list alone: `flatbao copy` moves all of it"
+        ));
+    }
+    let Some(path) = args
+        .output
+        .as_deref()
+        .filter(|path| *path != Path::new("-"))
+    else {
         slicing.print(out)?;
         return Ok(Exit::Done);
     };

@@ -139,9 +139,16 @@ impl<D: Dir> FlatDir<D> {
             source,
         };
         let temp = FileName::Temp(staged.uuid());
-        let mut copy = self
-            .stage_in(self.index(to.area()), &temp)
-            .map_err(nothing_done)?;
+        let area = self.index(to.area());
+        let mut copy = match self.stage_in(area, &temp) {
+            // Of a copy that failed before: the uuid is this file's own.
+            Err(BackendError::Exists { .. }) => {
+                let _ = self.dirs[area].unlink(OsStr::new(&temp.to_string()));
+                self.stage_in(area, &temp)
+            }
+            staged => staged,
+        }
+        .map_err(nothing_done)?;
         let copied = copy_bytes(staged, &mut copy)
             .map_err(BackendError::io("copy across file systems to", to))
             .and_then(|()| self.seal(&copy))

@@ -11,7 +11,7 @@ use crate::{
     progress::{Progress, Watch},
     store::{
         Batch, BlobInfo, ImportOptions, PartialBlob, ReceiveOptions, SendOptions, State, Status,
-        Store,
+        Store, partial::Unread,
     },
     tree::GROUP,
 };
@@ -66,14 +66,15 @@ pub fn copy<A: Backend, B: Backend>(
             incomplete: Vec::new(),
             tags: Vec::new(),
         },
+        told: 0,
         watch,
     };
     for hash in hashes {
-        copying.tell(0)?;
+        copying.tell()?;
         copying.blob(hash)?;
         copying.done.blobs += 1;
     }
-    copying.tell(0)?;
+    copying.tell()?;
     let Copying {
         mut done, batch, ..
     } = copying;
@@ -92,15 +93,18 @@ struct Copying<'a, 'w, A: Backend, B: Backend> {
     batch: Batch<'a, B>,
     total: u64,
     done: Copied,
+    /// Bytes that were told of; they never become fewer.
+    told: u64,
     watch: &'a mut Watch<'w>,
 }
 
 impl<A: Backend, B: Backend> Copying<'_, '_, A, B> {
-    fn tell(&mut self, more: u64) -> Result<()> {
+    fn tell(&mut self) -> Result<()> {
+        self.told = self.told.max(self.done.bytes);
         let step = Progress::Copied {
             blobs: self.done.blobs,
             total: self.total,
-            bytes: self.done.bytes + more,
+            bytes: self.told,
         };
         match (self.watch)(step).is_break() {
             true => Err(Error::Cancelled),
@@ -115,35 +119,29 @@ impl<A: Backend, B: Backend> Copying<'_, '_, A, B> {
             self.done.known += 1;
             return Ok(());
         }
-        let outcome = match self.is_small(hash) {
-            true => self.small(hash)?,
-            false => self.large(hash)?,
-        };
-        if let Err(error) = outcome {
+        if self.small(hash)? {
+            return Ok(());
+        }
+        if let Err(error) = self.large(hash)? {
             self.done.incomplete.push((hash, error));
         }
         Ok(())
     }
 
-    fn is_small(&self, hash: Hash) -> bool {
-        let is_complete = matches!(
-            self.from.status(hash),
-            Status::Present(BlobInfo {
-                state: State::Complete,
-                ..
-            })
-        );
-        is_complete && self.from.claimed_size(hash).is_ok_and(|size| size <= GROUP)
-    }
-
-    fn small(&mut self, hash: Hash) -> Result<Result<()>> {
-        let bytes = match self.from.read(hash, GROUP) {
-            Ok(bytes) => bytes,
-            Err(error) => return Ok(Err(error)),
+    /// Copies a blob of one group, if it is one and can be read.
+    fn small(&mut self, hash: Hash) -> Result<bool> {
+        let seems_small = self.from.claimed_size(hash).is_ok_and(|size| size <= GROUP);
+        let bytes = match seems_small {
+            true => self.from.read(hash, GROUP),
+            false => return Ok(false),
+        };
+        let Ok(bytes) = bytes else {
+            // Whatever it is, the other way tells.
+            return Ok(false);
         };
         self.batch.import_bytes(&bytes, ImportOptions::default())?;
         self.done.bytes += bytes.len() as u64;
-        Ok(Ok(()))
+        Ok(true)
     }
 
     fn large(&mut self, hash: Hash) -> Result<Result<()>> {
@@ -172,12 +170,14 @@ impl<A: Backend, B: Backend> Copying<'_, '_, A, B> {
         let failed = match source.status(hash) {
             Status::Present(info) if is_partial(info) => Error::Incomplete(hash),
             _ => match self.transfer(hash, &wanted, partial) {
-                Err(Failure::Source(error @ Error::Corrupt { .. })) => error,
+                Err(Failure::Source(
+                    error @ (Error::Corrupt { .. } | Error::Unreadable { .. }),
+                )) => error,
                 other => return other,
             },
         };
         // Around what it does not have.
-        let available = source.available_with(hash, self.watch);
+        let available = source.available_as(hash, Unread::IsMissing, self.watch);
         let available = available.map_err(Failure::Source)?.ranges();
         let wanted = partial.missing().intersection(&available);
         if !wanted.is_empty() {
@@ -192,26 +192,30 @@ impl<A: Backend, B: Backend> Copying<'_, '_, A, B> {
         wanted: &ChunkRanges,
         partial: &mut PartialBlob<B>,
     ) -> Result<(), Failure> {
-        partial.begin(wanted).map_err(Failure::Target)?;
+        partial.begin(wanted).map_err(Failure::of_target)?;
         let mut pipe = Pipe {
             partial,
             failed: None,
         };
-        let (done, total) = (&self.done, self.total);
+        let (done, total, told) = (&self.done, self.total, &mut self.told);
         let watch = &mut *self.watch;
         let mut watch = |step| match step {
-            Progress::Sent { bytes, .. } => watch(Progress::Copied {
-                blobs: done.blobs,
-                total,
-                bytes: done.bytes + bytes,
-            }),
+            Progress::Sent { bytes, .. } => {
+                // With the pairs of a stream it would be more, and then less again.
+                *told = (*told).max(done.bytes + bytes);
+                watch(Progress::Copied {
+                    blobs: done.blobs,
+                    total,
+                    bytes: *told,
+                })
+            }
             other => watch(other),
         };
         let sent = self
             .from
             .send_with(hash, wanted, &mut pipe, SendOptions::default(), &mut watch);
         match (pipe.failed, sent) {
-            (Some(error), _) => Err(Failure::Target(error)),
+            (Some(error), _) => Err(Failure::of_target(error)),
             (None, Err(error)) => Err(Failure::Source(error)),
             (None, Ok(_)) => Ok(()),
         }
@@ -221,6 +225,16 @@ impl<A: Backend, B: Backend> Copying<'_, '_, A, B> {
 enum Failure {
     Source(Error),
     Target(Error),
+}
+
+impl Failure {
+    /// What the target says of a stream that lies is not its own failure.
+    fn of_target(error: Error) -> Self {
+        match error {
+            Error::Stream { .. } => Self::Source(error),
+            error => Self::Target(error),
+        }
+    }
 }
 
 /// Whether a blob counts as complete, and nothing else is known of it.

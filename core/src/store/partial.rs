@@ -10,7 +10,7 @@ use crate::{
     content::Content,
     index::{Entry, PartialFiles},
     io::{read_capped, read_full_at},
-    parts::{Part, each_proved, walk_of},
+    parts::Part,
     progress::{Progress, Watch, unwatched},
     proof::{Step, append},
     store::{Inner, Recovery, Store},
@@ -36,7 +36,7 @@ impl PartialInfo {
     /// Bytes of the groups that are there.
     #[must_use]
     pub fn verified(&self) -> u64 {
-        bytes_of(&self.groups, self.claimed_size)
+        len_of(&self.groups, self.claimed_size)
     }
 }
 
@@ -56,7 +56,7 @@ impl Available {
     /// Bytes of the groups that are there.
     #[must_use]
     pub fn verified(&self) -> u64 {
-        bytes_of(&self.groups, self.size)
+        len_of(&self.groups, self.size)
     }
 
     /// Whether all of the blob is there.
@@ -70,7 +70,7 @@ impl Available {
     #[must_use]
     pub fn ranges(&self) -> ChunkRanges {
         let blob = ChunkRanges::of_chunks(..chunks(self.size));
-        self.whole_groups().intersection(&blob)
+        self.ranges_of_groups().intersection(&blob)
     }
 
     /// The chunks that are not there, in whole groups. As long as the size is not proved they have no end,
@@ -81,10 +81,10 @@ impl Available {
             true => ChunkRanges::of_chunks(..chunks(self.size)),
             false => ChunkRanges::all(),
         };
-        all.difference(&self.whole_groups())
+        all.difference(&self.ranges_of_groups())
     }
 
-    fn whole_groups(&self) -> ChunkRanges {
+    fn ranges_of_groups(&self) -> ChunkRanges {
         let boundaries = self.groups.iter().flat_map(|groups| {
             [
                 groups.start.saturating_mul(GROUP_CHUNKS),
@@ -97,7 +97,7 @@ impl Available {
     }
 }
 
-fn bytes_of(groups: &[Range<u64>], size: u64) -> u64 {
+pub(super) fn len_of(groups: &[Range<u64>], size: u64) -> u64 {
     let bytes = |range: &Range<u64>| {
         let end = group_range(range.end - 1, size).end;
         end - group_range(range.start, size).start
@@ -120,8 +120,17 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// Likewise; [`Error::Cancelled`] when `watch` says so.
     pub fn available_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Available> {
+        self.available_as(hash, Unread::IsAnError, watch)
+    }
+
+    pub(super) fn available_as(
+        &self,
+        hash: Hash,
+        unread: Unread,
+        watch: &mut Watch<'_>,
+    ) -> Result<Available> {
         match self.opened(hash, |inner| inner.content_or_part(hash, watch)) {
-            Ok(content) => self.inner.available(hash, &content, watch),
+            Ok(content) => self.inner.available(hash, &content, unread, watch),
             Err(Error::NotFound(_) | Error::Incomplete(_) | Error::Corrupt { .. }) => {
                 Ok(Available::default())
             }
@@ -153,21 +162,18 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// Likewise; [`Error::Cancelled`] when `watch` says so.
     pub fn partials_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Vec<PartialInfo>> {
-        let (parts, failed) = self.inner.open_parts(hash);
+        let (parts, failed) = self.inner.open_parts(hash, None);
         if let Some(error) = failed {
             return Err(error);
         }
-        let mut found = Vec::new();
-        for part in &parts {
-            let part = std::slice::from_ref(part);
-            let [only] = part else { continue };
-            found.push(PartialInfo {
-                uuid: only.uuid,
-                claimed_size: only.claim,
-                groups: proved(hash, part, watch)?,
-            });
-        }
-        Ok(found)
+        let info = |part: &Part<_>| {
+            Ok(PartialInfo {
+                uuid: part.uuid,
+                claimed_size: part.claim,
+                groups: parts.groups_of(part, watch)?,
+            })
+        };
+        parts.entries.iter().map(info).collect()
     }
 
     /// Finishes completions that were interrupted between their two renames: the outboard is final, the
@@ -243,16 +249,21 @@ impl<B: Backend> Inner<B> {
 
     fn finish_completion(&self, hash: Hash, uuid: Uuid, watch: &mut Watch<'_>) -> Result<bool> {
         let data = &FileName::PartialData(hash, uuid);
-        let part = PartialFiles {
+        // What the outboard with the final name proves, whatever the entry's own one says.
+        let files = PartialFiles {
             uuid,
             data: true,
             outboard: false,
         };
-        let Some(part) = self.open_part(hash, part, true)? else {
+        let (parts, failed) = self.open_these(hash, &[files]);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let [part] = &parts.entries[..] else {
             return Ok(false);
         };
         let size = part.claim;
-        let present = proved(hash, std::slice::from_ref(&part), watch)?;
+        let present = parts.groups_of(part, watch)?;
         let whole = 0..groups(size);
         if present.as_slice() != std::slice::from_ref(&whole) {
             return Ok(false);
@@ -328,18 +339,15 @@ impl<B: Backend> Inner<B> {
         Ok(())
     }
 
-    /// What is proved of opened content.
+    /// What is proved of opened content. What cannot be read now is an error, or counts as missing.
     pub(super) fn available(
         &self,
         hash: Hash,
         content: &Content<B::Object>,
+        unread: Unread,
         watch: &mut Watch<'_>,
     ) -> Result<Available> {
-        let size = match content {
-            Content::Small(bytes) => bytes.len() as u64,
-            Content::Tree(tree) => tree.size(),
-            Content::Parts(parts) => parts.size,
-        };
+        let size = content.size();
         let last = groups(size) - 1;
         let mut found = Vec::new();
         let mut failed = None;
@@ -348,9 +356,10 @@ impl<B: Backend> Inner<B> {
             let Step::Known(leaf) = step else {
                 return ControlFlow::Continue(());
             };
-            match self.bytes_of(hash, content, &leaf) {
+            match self.bytes_of(hash, content, size, &leaf) {
                 Ok(_) => append(&mut found, leaf.group..leaf.group + 1),
                 Err(Error::Corrupt { .. } | Error::MissingGroup { .. }) => {}
+                Err(_) if unread == Unread::IsMissing => {}
                 Err(error) => {
                     failed = Some(error);
                     return ControlFlow::Break(());
@@ -360,8 +369,15 @@ impl<B: Backend> Inner<B> {
             watch(Progress::Verified { bytes, total: size })
         });
         // Damage is what is not there; that something cannot be read now says nothing.
-        let unread = |error: &Error| !matches!(error, Error::Corrupt { .. });
-        match (flow, failed.or(walk.failure().filter(unread))) {
+        let says_nothing =
+            |error: &Error| unread == Unread::IsAnError && !matches!(error, Error::Corrupt { .. });
+        let failed = failed.or(walk.failure().filter(says_nothing));
+        drop(walk);
+        if content.size() != size {
+            // A rebuild has corrected it, which happens once.
+            return self.available(hash, content, unread, watch);
+        }
+        match (flow, failed) {
             (_, Some(error)) => Err(error),
             (ControlFlow::Break(()), None) => Err(Error::Cancelled),
             (ControlFlow::Continue(()), None) => Ok(Available {
@@ -371,6 +387,13 @@ impl<B: Backend> Inner<B> {
             }),
         }
     }
+}
+
+/// What a group is that cannot be read now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    IsAnError,
+    IsMissing,
 }
 
 /// Whether a file has holes, and otherwise what the other one has in the same place. One that is longer is not
@@ -396,24 +419,5 @@ fn has_no_more<O: ReadAt>(part: &O, whole: &O) -> io::Result<bool> {
             }
         }
         at += read as u64;
-    }
-}
-
-/// The groups that a partial entry proves by itself.
-fn proved<O: ReadAt>(
-    hash: Hash,
-    part: &[Part<O>],
-    watch: &mut Watch<'_>,
-) -> Result<Vec<Range<u64>>> {
-    let size = part.first().map_or(0, |part| part.claim);
-    let mut found = Vec::new();
-    let flow = each_proved(walk_of(part, size), hash, part, size, &mut |leaf, _, _| {
-        append(&mut found, leaf.group..leaf.group + 1);
-        let bytes = group_range(leaf.group, size).end;
-        watch(Progress::Verified { bytes, total: size })
-    });
-    match flow {
-        ControlFlow::Continue(()) => Ok(found),
-        ControlFlow::Break(()) => Err(Error::Cancelled),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     ranges::Selection,
     store::{Inner, Store},
     stream::{encode_part, encoded_len},
-    tree::{GROUP, GROUP_CHUNKS, chunks},
+    tree::{CHUNK, GROUP, GROUP_CHUNKS, chunks},
 };
 
 /// Bytes that are written at once.
@@ -155,7 +155,9 @@ impl<B: Backend, W: Write> Sending<'_, B, W> {
             Step::Unknown(groups) => return Err(Failure::Unproved(groups.start * GROUP)),
             Step::Known(leaf) => leaf,
         };
-        let bytes = self.inner.bytes_of(self.hash, self.content, &leaf)?;
+        let bytes = self
+            .inner
+            .bytes_of(self.hash, self.content, self.size, &leaf)?;
         let start = leaf.group * GROUP_CHUNKS;
         let end = (start + GROUP_CHUNKS).min(chunks(self.size));
         if self.selection.has_all(start, end) {
@@ -180,7 +182,9 @@ impl<B: Backend, W: Write> Sending<'_, B, W> {
     /// Why nothing proves what is at an offset.
     fn unproved(&self, walk: &mut Walk<'_>, offset: u64) -> Error {
         if let Content::Parts(parts) = self.content {
-            return parts.missing(offset / GROUP);
+            // Of all that cannot be proved, what was asked for.
+            let asked = self.selection.next(offset / CHUNK);
+            return parts.missing(asked.unwrap_or_default() / GROUP_CHUNKS);
         }
         walk.failure()
             .unwrap_or_else(|| outboard_damage(self.hash, offset))
@@ -201,18 +205,14 @@ impl From<Error> for Failure {
 
 impl<B: Backend> Inner<B> {
     /// The size that a blob is sent under: proved, if that can be.
-    pub(super) fn settled_size(&self, hash: Hash, content: &Content<B::Object>) -> u64 {
-        match content {
-            Content::Small(bytes) => bytes.len() as u64,
-            Content::Parts(parts) => parts.size,
-            Content::Tree(tree) => {
-                if !tree.is_proven() {
-                    // Damage in the last group is none in the others.
-                    let last = tree.size().div_ceil(GROUP) - 1;
-                    let _ = self.group(hash, tree, last);
-                }
-                tree.size()
-            }
+    fn settled_size(&self, hash: Hash, content: &Content<B::Object>) -> u64 {
+        if let Content::Tree(tree) = content
+            && !tree.is_proven()
+        {
+            // Damage in the last group is none in the others.
+            let last = tree.size().div_ceil(GROUP) - 1;
+            let _ = self.group(hash, tree, last);
         }
+        content.size()
     }
 }

@@ -84,6 +84,12 @@ pub struct TapFile {
 }
 
 impl TapDir {
+    /// Tells this of every call before it is made.
+    pub fn new(dir: SimDir, each: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let each = Arc::new(each);
+        Self { dir, each }
+    }
+
     fn tell(&self, what: &str, name: &OsStr) {
         (self.each)(&format!("{what} {}", name.display()));
     }

@@ -9,6 +9,7 @@ use crate::{
     Backend, BackendError, EntryKind, Error, FileName, Hash, PathSet, ReadAt, Result, Uuid,
     index::Entry,
     io::{read_full_at, write_all_at},
+    kernel::Claim,
     progress::unwatched,
     proof::{Step, Walk},
     store::{
@@ -55,7 +56,7 @@ impl<B: Backend> Inner<B> {
         let Some(open) = exam.owned().and_then(HomeExam::open) else {
             return Ok(Outcome::Changed);
         };
-        let uuid = {
+        let (uuid, _claim) = {
             // What an import publishes meanwhile is not what was looked at.
             let _alone = exclusive(&self.publishing);
             self.kernel.check_writable()?;
@@ -106,18 +107,20 @@ impl<B: Backend> Inner<B> {
         }
     }
 
-    /// Gives published data a partial name.
-    fn take_back(&self, hash: Hash, name: &FileName) -> Result<Uuid> {
+    /// Gives published data a partial name. Nobody fills the entry until it is whole.
+    fn take_back(&self, hash: Hash, name: &FileName) -> Result<(Uuid, Claim)> {
         let to = |uuid| FileName::PartialData(hash, uuid);
         let taken = with_uuid(&*self.env.entropy, |uuid| {
-            self.backend.demote(name, &to(uuid)).map(|()| uuid)
+            let claim = self.kernel.claim(uuid);
+            let claim = claim.ok_or_else(|| BackendError::Exists { name: to(uuid) })?;
+            self.backend.demote(name, &to(uuid)).map(|()| (uuid, claim))
         });
         match taken {
-            Ok(uuid) => {
+            Ok((uuid, claim)) => {
                 let mut state = self.kernel.state();
                 state.index.remove(name);
                 state.index.insert(&to(uuid), EntryKind::File);
-                Ok(uuid)
+                Ok((uuid, claim))
             }
             Err(error) => {
                 // As long as it has its old name, it was not given the new one.
@@ -131,6 +134,10 @@ impl<B: Backend> Inner<B> {
     }
 
     pub(super) fn pair_with_final(&self, hash: Hash, uuid: Uuid) -> Result<Outcome> {
+        let Some(_claim) = self.kernel.claim(uuid) else {
+            // Somebody fills it, and gives it an outboard.
+            return Ok(Outcome::Changed);
+        };
         let data = FileName::PartialData(hash, uuid);
         let outboard = self.backend.open(&FileName::Outboard(hash))?;
         let (Some(object), Some(_)) = (self.backend.open(&data)?, outboard) else {

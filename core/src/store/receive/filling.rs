@@ -1,6 +1,7 @@
 //! A partial entry that is being filled: what is there of it, and how more gets there.
 
 use std::{
+    cmp::Reverse,
     io,
     ops::{ControlFlow, Range},
     sync::Arc,
@@ -9,14 +10,14 @@ use std::{
 use rangemap::RangeSet;
 
 use crate::{
-    Backend, BackendError, EntryKind, Error, FileName, Hash, ReadAt, Result, WriteAt,
+    Backend, BackendError, EntryKind, Error, FileName, Hash, ReadAt, Result, Uuid, WriteAt,
     index::Entry,
     io::write_all_at,
     kernel::Claim,
-    parts::{Part, each_proved, walk_of},
+    parts::{Part, Parts},
     progress::{Progress, Watch},
     proof::Step,
-    store::{Available, Inner, Stage, publication::Publication, with_uuid},
+    store::{Available, Inner, Stage, partial::len_of, publication::Publication, with_uuid},
     tree::{GROUP, GROUP_LEN, PAIR_LEN, group_range, groups, outboard_len},
 };
 
@@ -79,8 +80,8 @@ struct Files<B: Backend> {
     /// What is not written yet.
     data_run: Run,
     pair_run: Run,
-    /// Whether they were made here, and nothing has been written that is worth keeping.
-    is_bare: bool,
+    /// Whether they were made here.
+    is_new: bool,
 }
 
 impl<B: Backend> Filling<B> {
@@ -100,69 +101,67 @@ impl<B: Backend> Filling<B> {
             present: RangeSet::new(),
         };
         let mut parts = this.idle_parts();
-        parts.retain(|part| part.claim == size);
-        for index in this.by_worth(&parts, watch)? {
-            this.files = this.resume(&parts[index]);
-            if this.files.is_some() {
-                parts.swap(0, index);
+        for uuid in this.by_worth(&parts, watch)? {
+            if let Some(index) = parts.entries.iter().position(|part| part.uuid == uuid)
+                && let Some(files) = this.resume(&parts.entries[index])
+            {
+                this.files = Some(files);
+                parts.entries.swap(0, index);
                 break;
             }
         }
-        let own = this.files.is_some().then(|| parts.remove(0));
-        this.gather(own, parts, watch)?;
-        if this.is_size_proved() {
-            this.adopt(watch)?;
+        if !parts.prove(size) {
+            parts.entries.retain(|part| part.claim == size);
         }
+        this.gather(&parts, watch)?;
         Ok(this)
     }
 
     /// The entries that nobody is filling. What does not open has nothing to give.
-    fn idle_parts(&self) -> Vec<Part<B::Object>> {
-        let (mut parts, _) = self.inner.open_parts(self.hash);
+    fn idle_parts(&self) -> Parts<B::Object> {
+        let (mut parts, _) = self.inner.open_parts(self.hash, Some(self.size));
         let state = self.inner.kernel.state();
-        parts.retain(|part| !state.is_filled(part.uuid));
+        parts.entries.retain(|part| !state.is_filled(part.uuid));
         parts
     }
 
     /// Takes over what entries have that claim another size, once this one is proved. Before that they are kept
     /// apart: whoever lies about a size would make the store copy all that it has.
     pub(super) fn adopt(&mut self, watch: &mut Watch<'_>) -> Result<()> {
-        let mut others = self.idle_parts();
-        others.retain(|part| part.claim != self.size);
-        if others.is_empty() || self.is_whole() {
+        if self.is_whole() {
             return Ok(());
         }
         self.flush()?;
-        let files = self.files.as_ref();
-        let uuid = files.map(|files| files.claim.uuid());
-        let (mut parts, _) = self.inner.open_parts(self.hash);
-        let own = parts.iter().position(|part| Some(part.uuid) == uuid);
-        let own = own.map(|index| parts.swap_remove(index));
-        self.gather(own, others, watch)
+        let uuid = self.files.as_ref().map(|files| files.claim.uuid());
+        let (mut parts, _) = self.inner.open_parts(self.hash, Some(self.size));
+        {
+            let state = self.inner.kernel.state();
+            let is_own = |part: &Part<B::Object>| Some(part.uuid) == uuid;
+            parts
+                .entries
+                .retain(|part| is_own(part) || !state.is_filled(part.uuid));
+            parts.entries.sort_by_key(|part| !is_own(part));
+        }
+        match parts.entries.iter().all(|part| part.claim == self.size) {
+            true => Ok(()),
+            false => self.gather(&parts, watch),
+        }
     }
 
-    /// Which of these has most, in that order.
-    fn by_worth(&self, parts: &[Part<B::Object>], watch: &mut Watch<'_>) -> Result<Vec<usize>> {
-        let mut candidates: Vec<usize> = (0..parts.len()).collect();
-        if candidates.len() < 2 {
-            return Ok(candidates);
+    /// Those that claim this size, the one with most first.
+    fn by_worth(&self, parts: &Parts<B::Object>, watch: &mut Watch<'_>) -> Result<Vec<Uuid>> {
+        let claims_it = |part: &&Part<B::Object>| part.claim == self.size;
+        let candidates: Vec<_> = parts.entries.iter().filter(claims_it).collect();
+        let mut ranked = Vec::new();
+        for part in &candidates {
+            let worth = match candidates.len() {
+                1 => 0,
+                _ => len_of(&parts.groups_of(part, watch)?, self.size),
+            };
+            ranked.push((worth, part.uuid));
         }
-        let mut worth = vec![0; parts.len()];
-        for index in &candidates {
-            let part = std::slice::from_ref(&parts[*index]);
-            let total = self.size;
-            let walk = walk_of(part, total);
-            let flow = each_proved(walk, self.hash, part, total, &mut |leaf, _, bytes| {
-                worth[*index] += bytes.len() as u64;
-                let bytes = group_range(leaf.group, total).end;
-                watch(Progress::Verified { bytes, total })
-            });
-            if flow.is_break() {
-                return Err(Error::Cancelled);
-            }
-        }
-        candidates.sort_by_key(|index| std::cmp::Reverse(worth[*index]));
-        Ok(candidates)
+        ranked.sort_by_key(|(worth, _)| Reverse(*worth));
+        Ok(ranked.into_iter().map(|(_, uuid)| uuid).collect())
     }
 
     /// Goes on with an entry; `None` when another one fills it, or it cannot be written.
@@ -178,29 +177,25 @@ impl<B: Backend> Filling<B> {
         let data = FileName::PartialData(self.hash, part.uuid);
         let data = backend.resume(&data).ok()?;
         let name = FileName::PartialOutboard(self.hash, part.uuid);
-        let outboard = match part.is_paired {
-            true => backend.resume(&name),
+        let outboard = match part.outboard {
+            Some(_) => backend.resume(&name),
             // What it needs of the one with the final name is copied.
-            false => self.new_outboard(&name),
+            None => self.new_outboard(&name),
         };
         Some(Files::new(claim, data, outboard.ok()?))
     }
 
-    /// Looks at what is there, group by group, and takes over what only other entries have.
-    fn gather(
-        &mut self,
-        own: Option<Part<B::Object>>,
-        others: Vec<Part<B::Object>>,
-        watch: &mut Watch<'_>,
-    ) -> Result<()> {
-        let has_own = own.is_some();
-        let is_paired = own.as_ref().is_some_and(|own| own.is_paired);
-        let parts: Vec<_> = own.into_iter().chain(others).collect();
+    /// Looks at what is there, group by group, and takes over what only other entries have. The entry that is
+    /// filled, if there is one already, comes first.
+    fn gather(&mut self, parts: &Parts<B::Object>, watch: &mut Watch<'_>) -> Result<()> {
+        let own = self.files.as_ref().map(|files| files.claim.uuid());
+        let own = parts.entries.first().filter(|part| Some(part.uuid) == own);
+        let (has_own, is_paired) = (own.is_some(), own.is_some_and(|own| own.outboard.is_some()));
         let mut way = Way::default();
         let mut buf = vec![0; GROUP_LEN];
-        let (hash, total) = (self.hash, self.size);
+        let total = self.size;
         let mut outcome = Ok(());
-        let flow = walk_of(&parts, total).run(hash, &mut |step| {
+        let flow = parts.walk(total).run(self.hash, &mut |step| {
             let leaf = match step {
                 Step::Unknown(_) => return ControlFlow::Continue(()),
                 Step::Pair(pair) => {
@@ -210,15 +205,11 @@ impl<B: Backend> Filling<B> {
                 }
                 Step::Known(leaf) => leaf,
             };
-            for (index, part) in parts.iter().enumerate() {
-                if let Some(bytes) = part.read(&leaf, total, &mut buf) {
-                    outcome = match has_own && index == 0 {
-                        true => self.keep(leaf.group, &mut way),
-                        false => self.store(leaf.group, bytes, &mut way).map(|_| ()),
-                    };
-                    break;
-                }
-            }
+            outcome = match parts.read(&leaf, total, &mut buf) {
+                Some((0, _)) if has_own => self.keep(leaf.group, &mut way),
+                Some((_, bytes)) => self.store(leaf.group, bytes, &mut way).map(|_| ()),
+                None => Ok(()),
+            };
             if outcome.is_err() {
                 return ControlFlow::Break(());
             }
@@ -266,11 +257,13 @@ impl<B: Backend> Filling<B> {
             self.files = Some(self.create()?);
         }
         if let Some(files) = &mut self.files {
-            let name = FileName::PartialData(self.hash, files.claim.uuid());
-            files
-                .data_run
-                .put(&mut files.data, group * GROUP, bytes)
-                .map_err(BackendError::io("write", name))?;
+            if !files.data_run.takes(group * GROUP) {
+                // What proves it goes first: a process may be killed at any time.
+                self.flush()?;
+            }
+        }
+        if let Some(files) = &mut self.files {
+            files.data_run.put(group * GROUP, bytes);
         }
         self.keep(group, way)?;
         Ok(true)
@@ -281,11 +274,12 @@ impl<B: Backend> Filling<B> {
         way.leave(group);
         if let Some(files) = &mut self.files {
             for pair in way.0.iter_mut().filter(|pair| !pair.is_stored) {
-                let name = FileName::PartialOutboard(self.hash, files.claim.uuid());
-                files
-                    .pair_run
-                    .put(&mut files.outboard, pair.offset, &pair.bytes)
-                    .map_err(BackendError::io("write", name))?;
+                if !files.pair_run.takes(pair.offset) {
+                    let name = FileName::PartialOutboard(self.hash, files.claim.uuid());
+                    let written = files.pair_run.flush(&mut files.outboard);
+                    written.map_err(BackendError::io("write", name))?;
+                }
+                files.pair_run.put(pair.offset, &pair.bytes);
                 pair.is_stored = true;
             }
         }
@@ -322,7 +316,7 @@ impl<B: Backend> Filling<B> {
             }
             let (data, outboard) = staged?;
             let mut files = Files::new(claim, data, outboard);
-            files.is_bare = true;
+            files.is_new = true;
             Ok(files)
         })
     }
@@ -368,23 +362,17 @@ impl<B: Backend> Filling<B> {
         let Some(files) = &mut self.files else {
             return Ok(());
         };
+        self.inner.kernel.check_writable()?;
         let uuid = files.claim.uuid();
-        files
-            .pair_run
-            .flush(&mut files.outboard)
-            .map_err(BackendError::io(
-                "write",
-                FileName::PartialOutboard(self.hash, uuid),
-            ))?;
-        files
-            .data_run
-            .flush(&mut files.data)
-            .map_err(BackendError::io(
-                "write",
-                FileName::PartialData(self.hash, uuid),
-            ))?;
-        files.is_bare &= self.present.is_empty();
-        Ok(())
+        let names = (
+            FileName::PartialOutboard(self.hash, uuid),
+            FileName::PartialData(self.hash, uuid),
+        );
+        // Both, whatever becomes of one.
+        let pairs = files.pair_run.flush(&mut files.outboard);
+        let data = files.data_run.flush(&mut files.data);
+        pairs.map_err(BackendError::io("write", names.0))?;
+        Ok(data.map_err(BackendError::io("write", names.1))?)
     }
 
     /// Publishes an entry that is whole: outboard, then data, which commit it.
@@ -408,7 +396,10 @@ impl<B: Backend> Drop for Filling<B> {
     fn drop(&mut self) {
         // What cannot be written now is received again.
         let _ = self.flush();
-        if let Some(files) = self.files.take_if(|files| files.is_bare) {
+        let is_bare = |files: &mut Files<B>| files.is_new && !files.data_run.has_written;
+        if let Some(files) = self.files.take_if(is_bare)
+            && self.inner.kernel.check_writable().is_ok()
+        {
             files.discard(&self.inner, self.hash);
         }
     }
@@ -422,7 +413,7 @@ impl<B: Backend> Files<B> {
             outboard,
             data_run: Run::default(),
             pair_run: Run::default(),
-            is_bare: false,
+            is_new: false,
         }
     }
 
@@ -492,20 +483,27 @@ fn cut(file: &mut (impl ReadAt + WriteAt), len: u64) -> io::Result<()> {
 struct Run {
     at: u64,
     bytes: Vec<u8>,
+    /// Whether anything of it has reached the file.
+    has_written: bool,
 }
 
 impl Run {
-    fn put(&mut self, file: &mut impl WriteAt, at: u64, bytes: &[u8]) -> io::Result<()> {
-        if self.at + self.bytes.len() as u64 != at || self.bytes.len() >= WRITE_PIECE {
-            self.flush(file)?;
+    /// Whether it goes on here. Otherwise it has to be flushed first.
+    fn takes(&self, at: u64) -> bool {
+        let goes_on = self.at + self.bytes.len() as u64 == at && self.bytes.len() < WRITE_PIECE;
+        goes_on || self.bytes.is_empty()
+    }
+
+    fn put(&mut self, at: u64, bytes: &[u8]) {
+        if self.bytes.is_empty() {
             self.at = at;
         }
         self.bytes.extend(bytes);
-        Ok(())
     }
 
     fn flush(&mut self, file: &mut impl WriteAt) -> io::Result<()> {
         write_all_at(file, &self.bytes, self.at)?;
+        self.has_written |= !self.bytes.is_empty();
         self.at += self.bytes.len() as u64;
         self.bytes.clear();
         Ok(())

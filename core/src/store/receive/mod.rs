@@ -1,7 +1,6 @@
 //! Receiving: a stream goes in, and what of it is proved is there.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Read},
     ops::ControlFlow,
     sync::Arc,
@@ -14,25 +13,26 @@ use crate::{
     io::read_full_at,
     kernel::TempTag,
     progress::{Progress, Watch, unwatched},
-    store::{Available, Inner, Store},
+    sequence::HASH_LEN,
+    store::{Available, Inner, Store, partial::Unread},
     stream::{Decoder, Item},
-    tree::{CHUNK, GROUP, GROUP_CHUNKS, chunks, group_range, groups},
+    tree::{GROUP, group_range, groups},
 };
 
 mod filling;
+mod held;
 
 use filling::{Filling, Way};
+use held::Held;
 
 /// Bytes read from a source at once.
 const READ_PIECE: u64 = 256 * 1024;
-/// Groups that are kept in memory because only some of their chunks have come.
-const HELD_GROUPS: usize = 64;
 
 /// How a blob is received.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct ReceiveOptions {
-    /// What the bytes mean, once they are all there.
+    /// What the bytes mean, once they are all there. Bytes whose length is none of a hash sequence's are raw.
     pub format: BlobFormat,
     /// The size of the blob, where the stream does not begin with it.
     pub size: Option<u64>,
@@ -112,7 +112,7 @@ impl<B: Backend> Store<B> {
     /// As [`receive`](Self::receive), in some other way.
     ///
     /// # Errors
-    /// Likewise; [`Error::TooLarge`] as the options say, before anything is read; [`Error::Cancelled`].
+    /// Likewise; [`Error::TooLarge`] as the options say, before any data are read; [`Error::Cancelled`].
     pub fn receive_with(
         &self,
         hash: Hash,
@@ -169,7 +169,7 @@ pub struct PartialBlob<B: Backend> {
     filling: Option<Filling<B>>,
     stream: Option<Stream>,
     way: Way,
-    held: BTreeMap<u64, Held>,
+    held: Held,
     new: u64,
 }
 
@@ -182,13 +182,6 @@ enum Stream {
     /// The size comes first.
     Size(ChunkRanges, Vec<u8>),
     Items(Decoder),
-}
-
-/// A group of which some chunks have come.
-struct Held {
-    bytes: Vec<u8>,
-    /// The chunks that have, a bit each.
-    chunks: u32,
 }
 
 impl<B: Backend> PartialBlob<B> {
@@ -209,7 +202,7 @@ impl<B: Backend> PartialBlob<B> {
             filling: None,
             stream: None,
             way: Way::default(),
-            held: BTreeMap::new(),
+            held: Held::default(),
             new: 0,
         };
         this.existing = this.look(watch)?;
@@ -236,9 +229,11 @@ impl<B: Backend> PartialBlob<B> {
             Err(_) => return Ok(None),
         };
         let is_damaged = inner.kernel.state().index.get(hash).has(Entry::DAMAGED);
-        let missing = match is_damaged {
-            true => inner.available(hash, &content, watch)?.missing(),
-            false => ChunkRanges::empty(),
+        let missing = match content.proven_size() {
+            Some(_) if !is_damaged => ChunkRanges::empty(),
+            _ => inner
+                .available(hash, &content, Unread::IsMissing, watch)?
+                .missing(),
         };
         Ok(Some(Existing { content, missing }))
     }
@@ -249,32 +244,36 @@ impl<B: Backend> PartialBlob<B> {
         self.hash
     }
 
-    /// What is missing of it, in whole groups. Of a blob that counts as complete that is the damage that was found
-    /// in this opening.
+    /// What is missing of it, in whole groups. Of a blob that counts as complete that is the damage that is known in
+    /// this opening.
     #[must_use]
     pub fn missing(&self) -> ChunkRanges {
         match (&self.existing, &self.filling) {
             (Some(existing), None) => existing.missing.clone(),
             (Some(existing), Some(filling)) => {
-                let found = filling.available().ranges().whole_groups();
-                existing.missing.difference(&found)
+                let filled = filling.available();
+                let missing = existing.missing.intersection(&filled.missing());
+                match filled.is_size_proved {
+                    true => missing,
+                    false => existing.missing.difference(&filled.ranges().whole_groups()),
+                }
             }
             (None, Some(filling)) => filling.available().missing(),
             (None, None) => ChunkRanges::all(),
         }
     }
 
-    /// What is there of it; nothing when it counts as complete.
+    /// What is there of it in partial entries.
     #[must_use]
     pub fn available(&self) -> Available {
         let filling = self.filling.as_ref();
         filling.map_or_else(Available::default, Filling::available)
     }
 
-    /// Whether all of it is there: it counted as complete, or every group was proved.
+    /// Whether nothing is known to be missing.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.is_filled() || self.existing.is_some()
+        self.missing().is_empty()
     }
 
     /// Whether every group was proved here.
@@ -289,6 +288,7 @@ impl<B: Backend> PartialBlob<B> {
     /// [`Error::Stream`] and [`Error::TooLarge`] for a size that cannot be the blob's, or what the back end says.
     pub fn begin(&mut self, ranges: &ChunkRanges) -> Result<()> {
         self.way = Way::default();
+        self.held.begin();
         self.stream = None;
         match self.options.size {
             None => self.stream = Some(Stream::Size(ranges.clone(), Vec::new())),
@@ -305,39 +305,33 @@ impl<B: Backend> PartialBlob<B> {
         Ok(())
     }
 
-    fn check_size(&mut self, claimed: u64) -> Result<()> {
+    fn check_size(&self, claimed: u64) -> Result<()> {
         if let Some(cap) = self.options.cap.filter(|cap| claimed > *cap) {
             return Err(Error::TooLarge { cap });
         }
-        let proved = match (&self.existing, &self.filling) {
-            (Some(existing), _) => match &existing.content {
-                Content::Small(bytes) => Some(bytes.len() as u64),
-                Content::Tree(tree) => tree.is_proven().then(|| tree.size()),
-                Content::Parts(_) => None,
-            },
-            (None, Some(filling)) => filling.is_size_proved().then(|| filling.size()),
-            (None, None) => None,
-        };
-        if let Some(proved) = proved.filter(|proved| *proved != claimed) {
-            return Err(self.wrong(StreamError::Size { claimed, proved }));
+        let filling = self.filling.as_ref();
+        let filled = filling.filter(|filling| filling.is_size_proved());
+        let existing = self.existing.as_ref();
+        let proved = filled
+            .map(Filling::size)
+            .or(existing.and_then(|existing| existing.content.proven_size()));
+        match proved {
+            Some(proved) if proved != claimed => {
+                Err(self.wrong(StreamError::Size { claimed, proved }))
+            }
+            _ => Ok(()),
         }
-        let is_other = |filling: &Filling<B>| filling.size() != claimed;
-        if self.filling.as_ref().is_some_and(is_other) {
-            // Chunks under another size are chunks of other groups.
-            self.held.clear();
-            self.filling = None;
-        }
-        if self.filling.is_none() && self.existing.is_none() {
-            self.refill(claimed)?;
-        }
-        Ok(())
     }
 
-    /// Goes on with the partial entry that has most under this size.
-    fn refill(&mut self, size: u64) -> Result<()> {
-        let filling = Filling::open(&self.inner, self.hash, size, &mut unwatched)?;
-        self.filling = Some(filling);
-        Ok(())
+    /// The entry for groups under this size. It is changed for the first of them, not for a size: that costs
+    /// whoever lies nothing.
+    fn filling(&mut self, size: u64) -> Result<&mut Filling<B>> {
+        let known = self.filling.take();
+        let filling = match known.filter(|filling| filling.size() == size) {
+            Some(filling) => filling,
+            None => Filling::open(&self.inner, self.hash, size, &mut unwatched)?,
+        };
+        Ok(self.filling.insert(filling))
     }
 
     /// Bytes of the stream that are still to come, if the size that it claims is right; `None` as long as that
@@ -419,56 +413,36 @@ impl<B: Backend> PartialBlob<B> {
     fn data(&mut self, size: u64, offset: u64, bytes: &[u8]) -> Result<()> {
         let group = offset / GROUP;
         let range = group_range(group, size);
-        if bytes.len() as u64 == range.end - range.start {
-            self.held.remove(&group);
-            return self.group(size, group, bytes);
-        }
-        if self
-            .filling
-            .as_ref()
-            .is_some_and(|filling| filling.has(group))
-        {
+        let filling = self.filling.as_ref();
+        if filling.is_some_and(|filling| filling.size() == size && filling.has(group)) {
             return Ok(());
         }
-        let held = self.held.entry(group).or_insert_with(|| Held {
-            // At most a group.
-            bytes: vec![0; usize::try_from(range.end - range.start).unwrap_or_default()],
-            chunks: 0,
-        });
-        let at = usize::try_from(offset - range.start).unwrap_or_default();
-        held.bytes[at..at + bytes.len()].copy_from_slice(bytes);
-        let first = (offset - range.start) / CHUNK;
-        for chunk in first..first + chunks(bytes.len() as u64) {
-            held.chunks |= 1 << chunk;
+        if bytes.len() as u64 == range.end - range.start {
+            self.held.forget(group);
+            return self.group(size, group, bytes);
         }
-        let count = GROUP_CHUNKS.min(chunks(size) - group * GROUP_CHUNKS);
-        if u64::from(held.chunks.count_ones()) == count
-            && let Some(held) = self.held.remove(&group)
-        {
-            return self.group(size, group, &held.bytes);
+        match self.held.take(size, offset, bytes) {
+            Some(whole) => self.group(size, group, &whole),
+            None => Ok(()),
         }
-        if self.held.len() > HELD_GROUPS {
-            // It can be received once more.
-            self.held.pop_first();
-        }
-        Ok(())
     }
 
     fn group(&mut self, size: u64, group: u64, bytes: &[u8]) -> Result<()> {
-        if let Some(existing) = &self.existing
-            && self.inner.has_right(&existing.content, group, bytes)
-        {
-            return Ok(());
+        if let Some(existing) = &self.existing {
+            if self.inner.has_right(&existing.content, group, bytes) {
+                return Ok(());
+            }
+            self.inner.quarantine(self.hash);
         }
-        if self.filling.is_none() {
-            self.refill(size)?;
-        }
-        if let Some(filling) = &mut self.filling
-            && filling.store(group, bytes, &mut self.way)?
-        {
+        let mut way = std::mem::take(&mut self.way);
+        let stored = self
+            .filling(size)
+            .and_then(|filling| filling.store(group, bytes, &mut way));
+        self.way = way;
+        if stored? {
             self.new += bytes.len() as u64;
             if group == groups(size) - 1 {
-                filling.adopt(&mut unwatched)?;
+                self.filling(size)?.adopt(&mut unwatched)?;
             }
         }
         Ok(())
@@ -481,7 +455,9 @@ impl<B: Backend> PartialBlob<B> {
     pub fn flush(&mut self) -> Result<()> {
         let outcome = self.filling.as_mut().map_or(Ok(()), Filling::flush);
         if outcome.is_err() {
+            // What it has is on the disk as far as it got there. The next stream looks.
             self.filling = None;
+            self.stream = None;
         }
         outcome
     }
@@ -544,47 +520,61 @@ impl<B: Backend> PartialBlob<B> {
     /// What the back end says. What was verified stays.
     pub fn finish(mut self) -> Result<Received> {
         self.flush()?;
-        let missing = self.missing();
-        let mut verified = self.available().verified();
-        let size = match (&self.filling, &self.existing) {
-            (Some(filling), _) => filling.size(),
-            (None, Some(existing)) => self.inner.settled_size(self.hash, &existing.content),
-            (None, None) => 0,
-        };
-        let mut is_complete = self.is_whole();
+        let (inner, hash) = (Arc::clone(&self.inner), self.hash);
+        let is_complete = || inner.kernel.state().index.get(hash).is_complete();
+        let mut found = self.available();
+        let mut missing = self.missing();
         match self.filling.take() {
             Some(filling) if filling.is_whole() => filling.complete()?,
             filling => {
                 drop(filling);
-                // Somebody else may have completed it meanwhile.
-                self.inner.drop_needless_parts(self.hash)?;
-                let state = self.inner.kernel.state();
-                is_complete |= state.index.get(self.hash).has(Entry::VERIFIED);
+                inner.drop_needless_parts(hash)?;
             }
         }
-        let missing = match is_complete && self.existing.is_none() {
-            true => ChunkRanges::empty(),
-            false => missing,
-        };
-        if is_complete {
-            verified = size;
+        let was_complete = self.existing.is_some() || found.is_whole();
+        if was_complete != is_complete() {
+            // Somebody else has completed it meanwhile, or taken it apart to repair it.
+            self.existing = self.look(&mut unwatched)?;
+            missing = self.missing();
+            if self.existing.is_none() {
+                found = self.partly()?;
+                missing = found.missing();
+            }
         }
+        let is_complete = is_complete() && missing.is_empty();
+        let size = match &self.existing {
+            Some(existing) => existing.content.proven_size(),
+            None => None,
+        };
+        let size = size.unwrap_or(found.size);
+        let is_sequence = size % HASH_LEN as u64 == 0;
         let tag = match self.options.format {
-            BlobFormat::HashSeq if is_complete => {
-                let value = HashAndFormat::hash_seq(self.hash);
-                self.inner.kernel.protect(value)
+            // Anything else would keep every collection from doing anything.
+            BlobFormat::HashSeq if is_complete && is_sequence => {
+                inner.kernel.protect(HashAndFormat::hash_seq(hash))
             }
             _ => self.lease,
         };
         Ok(Received {
-            hash: self.hash,
+            hash,
             size,
             is_complete,
             new: self.new,
-            verified,
+            verified: if is_complete { size } else { found.verified() },
             missing,
             tag,
         })
+    }
+
+    /// What is there in partial entries now.
+    fn partly(&self) -> Result<Available> {
+        let Some(parts) = self.inner.parts(self.hash, &mut unwatched)? else {
+            return Ok(Available::default());
+        };
+        let content = Content::Parts(parts.into());
+        let unread = Unread::IsMissing;
+        self.inner
+            .available(self.hash, &content, unread, &mut unwatched)
     }
 }
 
