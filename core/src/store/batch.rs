@@ -27,6 +27,8 @@ pub struct Batch<'a, B: Backend> {
     done: Vec<Imported>,
     /// Whether a publication failed, so that something that was added is not there.
     failed: bool,
+    /// Whether partial entries stay that have nothing but what is imported.
+    keeps_parts: bool,
 }
 
 /// An import whose bytes are staged.
@@ -49,7 +51,14 @@ impl<'a, B: Backend> Batch<'a, B> {
             pending: Vec::new(),
             done: Vec::new(),
             failed: false,
+            keeps_parts: false,
         }
+    }
+
+    /// The same batch, which removes nothing.
+    pub(super) fn keeping_parts(mut self) -> Self {
+        self.keeps_parts = true;
+        self
     }
 
     /// Adds all bytes of a reader: they are staged and hashed now, and in the store when the batch is
@@ -245,6 +254,9 @@ impl<'a, B: Backend> Batch<'a, B> {
         publication.push_paths(inner)?;
         publication.run(inner)?;
         for (hash, size, format, novelty, held) in landed {
+            if !self.keeps_parts {
+                inner.drop_needless_parts(hash)?;
+            }
             let tag = match format {
                 BlobFormat::Raw => held,
                 BlobFormat::HashSeq => inner.kernel.protect(HashAndFormat::hash_seq(hash)),

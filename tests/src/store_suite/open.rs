@@ -209,11 +209,21 @@ pub fn half_entries_are_kept_and_reported<H: StoreHarness>() {
     assert_eq!(found[0].verified(), GROUP as u64);
     assert_eq!(found[1].verified(), 2 * GROUP as u64);
     assert!(found.iter().all(|partial| partial.claimed_size == 100_000));
-    // The whole content makes them superfluous, and deletes none of them.
+    // The whole content makes those superfluous that have nothing else.
+    let odd = fresh_uuid();
+    let other = FileName::PartialData(hash, odd);
+    plant_staged(&harness, &other, b"something else");
+    drop(store);
+    let store = open(&harness);
     put(&store, &data);
     assert_reads(&store, &data);
-    let after = files(&harness);
-    assert!(before.keys().all(|name| after.contains_key(name)));
+    let left: Vec<_> = files(&harness)
+        .into_keys()
+        .filter(|name| {
+            matches!(name, FileName::PartialData(of, _) | FileName::PartialOutboard(of, _) if *of == hash)
+        })
+        .collect();
+    assert_eq!(left, [other]);
 }
 
 /// Names that are none of the store's are left alone and reported, and so is what bears a name of the

@@ -38,7 +38,7 @@ impl<B: Backend> Inner<B> {
     /// Imports the blob once more, each group from where it is right.
     pub(super) fn rewrite(&self, exam: &Exam<B::Object>) -> Result<Outcome> {
         let options = ImportOptions::default().size(exam.size);
-        let mut batch = Batch::new(self);
+        let mut batch = Batch::new(self).keeping_parts();
         let pieces = Pieces { exam, at: 0 };
         let (hash, _) = batch.import_reader_with(pieces, options, &mut unwatched)?;
         if hash != exam.hash {
