@@ -256,11 +256,11 @@ impl<B: Backend> Filling<B> {
         if self.files.is_none() {
             self.files = Some(self.create()?);
         }
-        if let Some(files) = &mut self.files {
-            if !files.data_run.takes(group * GROUP) {
-                // What proves it goes first: a process may be killed at any time.
-                self.flush()?;
-            }
+        if let Some(files) = &self.files
+            && !files.data_run.takes(group * GROUP)
+        {
+            // What proves it goes first: a process may be killed at any time.
+            self.flush()?;
         }
         if let Some(files) = &mut self.files {
             files.data_run.put(group * GROUP, bytes);
