@@ -129,7 +129,12 @@ fn held_chunks_are_those_of_one_size() {
         partial.begin(&first).unwrap();
         partial.feed(&lying(&data, &first, lie)).unwrap();
         feed(&mut partial, &data, &last);
+        feed(&mut partial, &data, &ChunkRanges::of_chunks(17..25));
         assert_eq!(partial.available().groups, []);
+        feed(&mut partial, &data, &first);
+        assert_eq!(partial.available().groups, [1..2]);
+        drop(partial.finish().unwrap());
+        assert_reads(&store, hash, &data);
 
         // After an entry could not be made.
         let machine = Machine::new();
@@ -408,6 +413,31 @@ fn a_crowd_of_liars_is_no_obstacle() {
         partial.feed(&(90_000 + lie).to_le_bytes()).unwrap();
     }
     assert_eq!(machine.disk.ops(), before);
+}
+
+/// As long as nothing proves a size, whoever claims another one gets an entry with what came under it, and has nobody's
+/// data copied.
+#[test]
+fn a_lie_copies_nothing() {
+    let data = bytes(1, LEN);
+    let hash = Hash::of(&data);
+    let machine = Machine::new();
+    let store = machine.open();
+    drop(receive(&store, &data, &groups(1..6)));
+    let stream = lying(&data, &groups(0..1), 99_999);
+    drop(store.receive(hash, &groups(0..1), &stream[..]).unwrap());
+    let mut lengths: Vec<usize> = machine
+        .files()
+        .into_iter()
+        .filter(|(name, _)| matches!(FileName::parse(name), Some(FileName::PartialData(..))))
+        .map(|(_, bytes)| bytes.len())
+        .collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [GROUP, 6 * GROUP]);
+    // The end proves the size: now everything is put together.
+    let received = receive(&store, &data, &groups(6..7));
+    assert!(received.is_complete && received.new == 1696);
+    assert_reads(&store, hash, &data);
 }
 
 /// A claim that somebody made is not the size of a blob that somebody else has completed.

@@ -766,6 +766,10 @@ pub fn two_receive_one_blob<H: StoreHarness>() {
         }
     }
     assert_eq!(partial_files(&harness, hash).len(), 2);
+    // What others are filling is left to them.
+    let three = store.partial_blob(hash).unwrap();
+    assert_eq!(three.missing(), ChunkRanges::all());
+    drop(three);
     two.feed(&stream[70_000..]).unwrap();
     assert!(two.finish().unwrap().is_complete);
     assert_reads(&store, &data);
