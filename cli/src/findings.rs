@@ -68,7 +68,7 @@ pub(crate) fn mend(remedy: Remedy, hash: Option<Hash>) -> Option<String> {
         ),
         Remedy::Grant => "say where it is with --external PREFIX=DIR, or leave out --no-external".into(),
         Remedy::Untag => {
-            "`flatbao add` the missing content again, or `flatbao tag rm` the tag".into()
+            "`flatbao add` the missing content again, `flatbao receive` what is missing of it, or `flatbao tag rm` the tag".into()
         }
         Remedy::Collect => "`flatbao gc` removes it, unless a tag names it".into(),
         Remedy::Reopen => "the next command that writes removes it".into(),

@@ -2,7 +2,6 @@
 
 use std::{
     cmp::Reverse,
-    io,
     ops::{ControlFlow, Range},
     sync::Arc,
 };
@@ -10,19 +9,15 @@ use std::{
 use rangemap::RangeSet;
 
 use crate::{
-    Backend, BackendError, EntryKind, Error, FileName, Hash, ReadAt, Result, Uuid, WriteAt,
-    index::Entry,
+    Backend, BackendError, EntryKind, Error, FileName, Hash, Result, Uuid,
     io::write_all_at,
     kernel::Claim,
     parts::{Part, Parts},
     progress::{Progress, Watch},
     proof::Step,
-    store::{Available, Inner, Stage, partial::len_of, publication::Publication, with_uuid},
-    tree::{GROUP, GROUP_LEN, PAIR_LEN, group_range, groups, outboard_len},
+    store::{Available, Inner, partial::len_of, receive::files::Files, with_uuid},
+    tree::{GROUP, GROUP_LEN, PAIR_LEN, group_range, groups},
 };
-
-/// Bytes in one place that are written at once.
-const WRITE_PIECE: usize = 64 * 1024;
 
 /// The pairs above the group that comes next, those of the root first.
 #[derive(Debug, Default)]
@@ -71,17 +66,6 @@ pub(super) struct Filling<B: Backend> {
     files: Option<Files<B>>,
     /// The groups that it has, with all pairs above them.
     present: RangeSet<u64>,
-}
-
-struct Files<B: Backend> {
-    claim: Claim,
-    data: B::Staged,
-    outboard: B::Staged,
-    /// What is not written yet.
-    data_run: Run,
-    pair_run: Run,
-    /// Whether they were made here.
-    is_new: bool,
 }
 
 impl<B: Backend> Filling<B> {
@@ -402,110 +386,5 @@ impl<B: Backend> Drop for Filling<B> {
         {
             files.discard(&self.inner, self.hash);
         }
-    }
-}
-
-impl<B: Backend> Files<B> {
-    fn new(claim: Claim, data: B::Staged, outboard: B::Staged) -> Self {
-        Self {
-            claim,
-            data,
-            outboard,
-            data_run: Run::default(),
-            pair_run: Run::default(),
-            is_new: false,
-        }
-    }
-
-    /// Removes an entry that has nothing.
-    fn discard(self, inner: &Inner<B>, hash: Hash) {
-        let uuid = self.claim.uuid();
-        let gone = [
-            (self.data, FileName::PartialData(hash, uuid)),
-            (self.outboard, FileName::PartialOutboard(hash, uuid)),
-        ];
-        for (staged, name) in gone {
-            if inner.backend.discard(staged).is_ok() {
-                inner.kernel.state().index.remove(&name);
-            }
-        }
-    }
-
-    fn publish(self, inner: &Inner<B>, hash: Hash, size: u64) -> Result<()> {
-        let uuid = self.claim.uuid();
-        let (data_name, outboard_name) = (
-            FileName::PartialData(hash, uuid),
-            FileName::PartialOutboard(hash, uuid),
-        );
-        let mut data = self.data;
-        cut(&mut data, size).map_err(BackendError::io("cut", &data_name))?;
-        let mut outboard = Some(self.outboard);
-        let mut publication = Publication::default();
-        if size > GROUP
-            && let Some(mut outboard) = outboard.take()
-        {
-            cut(&mut outboard, outboard_len(size))
-                .map_err(BackendError::io("cut", &outboard_name))?;
-            publication.push_partial(
-                Stage::partial(&inner.backend, outboard),
-                outboard_name.clone(),
-                FileName::Outboard(hash),
-                Entry::OUTBOARD,
-            );
-        }
-        publication.push_partial(
-            Stage::partial(&inner.backend, data),
-            data_name,
-            FileName::Data(hash),
-            Entry::DATA,
-        );
-        publication.run(inner)?;
-        // A blob of one group has no outboard. One that stays is removed when the store is opened.
-        if let Some(outboard) = outboard
-            && inner.backend.discard(outboard).is_ok()
-        {
-            inner.kernel.state().index.remove(&outboard_name);
-        }
-        Ok(())
-    }
-}
-
-/// Bytes behind the end belong to no blob. Where some are missing, publishing says so.
-fn cut(file: &mut (impl ReadAt + WriteAt), len: u64) -> io::Result<()> {
-    match file.size()? > len {
-        true => file.set_len(len),
-        false => Ok(()),
-    }
-}
-
-/// Bytes that stand one after the other, gathered before they are written.
-#[derive(Default)]
-struct Run {
-    at: u64,
-    bytes: Vec<u8>,
-    /// Whether anything of it has reached the file.
-    has_written: bool,
-}
-
-impl Run {
-    /// Whether it goes on here. Otherwise it has to be flushed first.
-    fn takes(&self, at: u64) -> bool {
-        let goes_on = self.at + self.bytes.len() as u64 == at && self.bytes.len() < WRITE_PIECE;
-        goes_on || self.bytes.is_empty()
-    }
-
-    fn put(&mut self, at: u64, bytes: &[u8]) {
-        if self.bytes.is_empty() {
-            self.at = at;
-        }
-        self.bytes.extend(bytes);
-    }
-
-    fn flush(&mut self, file: &mut impl WriteAt) -> io::Result<()> {
-        write_all_at(file, &self.bytes, self.at)?;
-        self.has_written |= !self.bytes.is_empty();
-        self.at += self.bytes.len() as u64;
-        self.bytes.clear();
-        Ok(())
     }
 }

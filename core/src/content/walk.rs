@@ -1,0 +1,138 @@
+//! A blob, or what there is of one, group by group: what proves it, and its bytes.
+
+use std::{io, sync::Arc};
+
+use super::{Content, Tree, outboard_damage};
+use crate::{
+    Backend, Error, Hash, Result,
+    progress::Watch,
+    proof::{Leaf, OutboardPairs, Pairs, Walk},
+    store::Inner,
+    tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, PAIR_LEN, Subtree, left_of, merge},
+};
+
+impl<B: Backend> Inner<B> {
+    /// As [`content`](Self::content), also of a blob of which only a part is there.
+    pub(crate) fn content_or_part(
+        &self,
+        hash: Hash,
+        watch: &mut Watch<'_>,
+    ) -> Result<Content<B::Object>> {
+        match self.content(hash, true, watch) {
+            Err(Error::Incomplete(_)) => {}
+            other => return other,
+        }
+        match self.parts(hash, watch)? {
+            Some(parts) => Ok(Content::Parts(parts.into())),
+            // Meanwhile it was completed, or nothing of it can be proved.
+            None => self.content(hash, true, watch),
+        }
+    }
+
+    /// A walk over what proves a blob.
+    pub(crate) fn walk<'a>(&'a self, hash: Hash, content: &'a Content<B::Object>) -> Walk<'a> {
+        let no_outboard: Option<&B::Object> = None;
+        match content {
+            Content::Small(bytes) => Walk::new(no_outboard, bytes.len() as u64),
+            Content::Parts(parts) => parts.walk(),
+            Content::Tree(tree) => {
+                let size = tree.size();
+                let rebuilt = RebuiltPairs {
+                    inner: self,
+                    hash,
+                    tree,
+                    size,
+                    page: None,
+                };
+                let walk = Walk::new(no_outboard, size);
+                match &tree.outboard {
+                    // After a rebuild that has found another size it says nothing.
+                    Some(outboard) if tree.size == size => {
+                        walk.and(OutboardPairs::new(outboard), size)
+                    }
+                    _ => walk,
+                }
+                .and(rebuilt, size)
+            }
+        }
+    }
+
+    /// The bytes of a group that a walk under this size has come by, verified.
+    pub(crate) fn bytes_of(
+        &self,
+        hash: Hash,
+        content: &Content<B::Object>,
+        size: u64,
+        leaf: &Leaf,
+    ) -> Result<Vec<u8>> {
+        match content {
+            Content::Small(bytes) => Ok(bytes.to_vec()),
+            Content::Tree(tree) => {
+                let is_proven = tree.is_proven();
+                if tree.size() != size {
+                    // A rebuild has corrected it: the walk was over another tree.
+                    return Err(outboard_damage(hash, leaf.group * GROUP));
+                }
+                let value = leaf.value();
+                self.read_group(hash, &tree.homes, size, is_proven, leaf.group, value)
+                    .inspect_err(|error| self.note_damage(hash, error))
+            }
+            Content::Parts(parts) => {
+                let mut buf = vec![0; GROUP_LEN];
+                let len = parts.read(leaf, &mut buf).map(<[u8]>::len);
+                buf.truncate(len.ok_or_else(|| parts.missing(leaf.group))?);
+                Ok(buf)
+            }
+        }
+    }
+}
+
+/// The pairs of a tree without an outboard that is right, hashed from its data.
+struct RebuiltPairs<'a, B: Backend> {
+    inner: &'a Inner<B>,
+    hash: Hash,
+    tree: &'a Tree<B::Object>,
+    size: u64,
+    /// The page that was asked for last, and its values.
+    page: Option<(u64, Arc<[Cv]>)>,
+}
+
+impl<B: Backend> Pairs for RebuiltPairs<'_, B> {
+    fn pair(&mut self, tree: Subtree) -> io::Result<Option<[u8; PAIR_LEN]>> {
+        let (hash, page) = (self.hash, tree.start / PAGE_GROUPS);
+        let rebuilt = self.inner.rebuilt(hash, self.tree, tree.start * GROUP)?;
+        if rebuilt.size != self.size {
+            return Ok(None);
+        }
+        let pair_of = |halves: Option<(&[Cv], &[Cv])>| {
+            let (left, right) = halves?;
+            let value_of = |values| merge(values, false, &mut Vec::new());
+            [value_of(left), value_of(right)]
+                .as_flattened()
+                .try_into()
+                .ok()
+        };
+        if tree.groups > PAGE_GROUPS {
+            let pages = tree.groups.div_ceil(PAGE_GROUPS);
+            return Ok(pair_of(halves(&rebuilt.pages, page, pages)));
+        }
+        let values = match &self.page {
+            Some((known, values)) if *known == page => Arc::clone(values),
+            _ => self.inner.page_of_rebuilt(hash, self.tree, page)?,
+        };
+        self.page = Some((page, Arc::clone(&values)));
+        Ok(pair_of(halves(
+            &values,
+            tree.start % PAGE_GROUPS,
+            tree.groups,
+        )))
+    }
+}
+
+/// The values of the halves of a subtree of `count` neighbours.
+fn halves(values: &[Cv], first: u64, count: u64) -> Option<(&[Cv], &[Cv])> {
+    let first = usize::try_from(first).ok()?;
+    let count_here = usize::try_from(count).ok()?;
+    let values = values.get(first..first.checked_add(count_here)?)?;
+    values.split_at_checked(usize::try_from(left_of(count)).ok()?)
+}
