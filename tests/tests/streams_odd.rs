@@ -398,6 +398,7 @@ fn a_crowd_of_liars_is_no_obstacle() {
     }
     drop(receive(&store, &data, &groups(0..5)));
     drop(receive(&store, &data, &groups(5..6)));
+    assert_eq!(store.partials(hash).unwrap().len(), 41);
     assert_eq!(store.available(hash).unwrap().groups, [0..6]);
     let received = receive(&store, &data, &groups(6..7));
     assert!(received.is_complete && received.new == 1696, "{received:?}");

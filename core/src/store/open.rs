@@ -69,7 +69,7 @@ impl OpenOptions {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Leftover temporary files that were removed.
+    /// Leftover temporary files that were removed, and what interrupted completions had left over.
     pub removed: Vec<FileName>,
     /// Leftover temporary files that could not be removed, and why.
     pub not_removed: Vec<(FileName, String)>,

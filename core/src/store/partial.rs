@@ -10,7 +10,6 @@ use crate::{
     content::Content,
     index::{Entry, PartialFiles},
     io::{read_capped, read_full_at},
-    parts::Part,
     progress::{Progress, Watch, unwatched},
     proof::{Step, append},
     store::{Inner, Recovery, Store},
@@ -162,18 +161,23 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// Likewise; [`Error::Cancelled`] when `watch` says so.
     pub fn partials_with(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Vec<PartialInfo>> {
-        let (parts, failed) = self.inner.open_parts(hash, None);
-        if let Some(error) = failed {
-            return Err(error);
+        let files = self.inner.kernel.state().index.partials(hash).to_vec();
+        let mut found = Vec::new();
+        // One after the other: there may be more of them than handles.
+        for files in files.into_iter().filter(|files| files.data) {
+            let (parts, failed) = self.inner.open_these(hash, &[files]);
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            for part in &parts.entries {
+                found.push(PartialInfo {
+                    uuid: part.uuid,
+                    claimed_size: part.claim,
+                    groups: parts.groups_of(part, watch)?,
+                });
+            }
         }
-        let info = |part: &Part<_>| {
-            Ok(PartialInfo {
-                uuid: part.uuid,
-                claimed_size: part.claim,
-                groups: parts.groups_of(part, watch)?,
-            })
-        };
-        parts.entries.iter().map(info).collect()
+        Ok(found)
     }
 
     /// Finishes completions that were interrupted between their two renames: the outboard is final, the
