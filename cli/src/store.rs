@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use flatbao_core::{
     Hash, OpenOptions, Recovery,
-    store::{Mode, TagsFound},
+    store::{Mode, State, Status, TagsFound},
 };
 use flatbao_fs::{
     Found, FsBackend, create_ambient, grant_ambient, open_ambient, probe, system_env,
@@ -202,6 +202,11 @@ fn tell(recovery: &Recovery, mode: Mode, out: &Out) {
 
 fn orphan(hash: &Hash) -> String {
     format!("{hash}.obao4 belongs to no data; gc removes it")
+}
+
+/// Whether a blob is there, and in this state.
+pub(crate) fn is_in_state(store: &Store, hash: Hash, state: State) -> bool {
+    matches!(store.status(hash), Status::Present(blob) if blob.state == state)
 }
 
 /// Whether a path is the store's directory or inside it. Both are without links.

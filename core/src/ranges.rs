@@ -141,7 +141,7 @@ impl ChunkRanges {
     /// when there are more.
     #[must_use]
     pub fn stream_len(&self, size: u64) -> u64 {
-        encoded_len(size, self)
+        encoded_len(size, &Selection::new(self, size))
     }
 
     fn in_units(

@@ -96,15 +96,13 @@ fn copy_tagged(
 }
 
 fn is_whole(store: &Store, hash: Hash) -> bool {
-    matches!(store.status(hash), Status::Present(blob) if blob.state == State::Complete)
+    store::is_in_state(store, hash, State::Complete)
 }
 
 /// What the blob means: of one that is there in part only its name says so.
 fn meant(from: &Store, found: &Resolved) -> Result<HashAndFormat> {
     let hash = found.hash;
-    let is_partial =
-        matches!(from.status(hash), Status::Present(blob) if blob.state == State::Partial);
-    let format = match is_partial {
+    let format = match store::is_in_state(from, hash, State::Partial) {
         true => BlobFormat::Raw,
         false => collection::format(from, found)?,
     };

@@ -77,9 +77,8 @@ fn missing(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit> {
     out.meter.start("looking at what is there, bytes", None);
     let found = store.available_with(hash, &mut out.meter.watch())?;
     out.meter.stop();
-    let is_partial =
-        matches!(store.status(hash), Status::Present(info) if info.state == State::Partial);
-    if found.is_whole() && is_partial && !out.is_json() {
+    let is_partial = || store::is_in_state(&store, hash, State::Partial);
+    if found.is_whole() && is_partial() && !out.is_json() {
         out.hint(&format!(
             "all of it is there: `flatbao receive {hash}` completes it"
         ));
@@ -203,7 +202,7 @@ impl Tagging<'_> {
                 self.store.set_tag(tag.clone(), value)?;
                 self.early = Some((tag.clone(), false));
             }
-            None if tags.values().any(|value| value.hash == self.hash) => {}
+            None if own_any(&tags, self.hash) => {}
             _ => {
                 let is_other = self.named.is_some();
                 self.early = Some((self.store.auto_tag(value)?, is_other));

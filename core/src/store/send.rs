@@ -91,7 +91,7 @@ impl<B: Backend> Store<B> {
             content: &content,
             size,
             selection: &selection,
-            total: encoded_len(size, ranges),
+            total: encoded_len(size, &selection),
             out: BufWriter::with_capacity(WRITE_PIECE, writer),
             part: Vec::new(),
             sent: Sent {

@@ -44,7 +44,7 @@ impl Decoder {
             false => Vec::new(),
         };
         Self {
-            remaining: encoded_len(size, ranges),
+            remaining: encoded_len(size, &selection),
             size,
             selection,
             stack,
@@ -205,7 +205,7 @@ mod tests {
         piece: usize,
     ) -> Result<Found, StreamError> {
         let mut decoder = Decoder::new(hash, size, ranges);
-        assert_eq!(decoder.remaining(), encoded_len(size, ranges));
+        assert_eq!(decoder.remaining(), ranges.stream_len(size));
         let (mut found, mut pairs) = (Vec::new(), Vec::new());
         let mut each = |item: Item<'_>| {
             match item {
@@ -219,7 +219,7 @@ mod tests {
         for piece in stream.chunks(piece) {
             assert_eq!(decoder.feed(piece, &mut each)?, piece.len());
             fed += piece.len() as u64;
-            assert_eq!(decoder.remaining(), encoded_len(size, ranges) - fed);
+            assert_eq!(decoder.remaining(), ranges.stream_len(size) - fed);
         }
         match decoder.is_done() {
             true => Ok((found, pairs)),
@@ -248,7 +248,7 @@ mod tests {
             let data = data(size);
             let (hash, stream) = oracle(&data, &ranges);
             let size = data.len() as u64;
-            prop_assert_eq!(encoded_len(size, &ranges), stream.len() as u64);
+            prop_assert_eq!(ranges.stream_len(size), stream.len() as u64);
             let (found, _) = decoded(hash, size, &ranges, &stream, piece).unwrap();
             let selection = Selection::new(&ranges, size);
             let mut expected = vec![false; data.len()];

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    ranges::{ChunkRanges, Selection},
+    ranges::Selection,
     tree::{CHUNK, Cv, GROUP_CHUNKS, PAIR, PREFIX, chunks, left_of, subtree_cv},
 };
 
@@ -76,8 +76,8 @@ impl Node {
     }
 }
 
-/// Bytes of the stream of these ranges, without the size in front of it.
-pub(crate) fn encoded_len(size: u64, ranges: &ChunkRanges) -> u64 {
+/// Bytes of the stream of what is selected, without the size in front of it.
+pub(crate) fn encoded_len(size: u64, selection: &Selection) -> u64 {
     fn len(node: Node, size: u64, selection: &Selection) -> u64 {
         if !node.is_selected(selection) {
             return 0;
@@ -96,7 +96,7 @@ pub(crate) fn encoded_len(size: u64, ranges: &ChunkRanges) -> u64 {
             .saturating_add(len(right, size, selection))
             .saturating_add(PAIR)
     }
-    len(Node::root(size), size, &Selection::new(ranges, size))
+    len(Node::root(size), size, selection)
 }
 
 /// Appends what a stream has of a group of which not all chunks are selected, and tells how many bytes of data

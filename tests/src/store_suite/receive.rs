@@ -928,14 +928,9 @@ pub fn receiving_can_be_stopped<H: StoreHarness>() {
     assert_fails!(outcome, Error::Cancelled);
     let found = store.available(hash).unwrap();
     assert!(found.verified() > 200_000 && !found.is_whole());
-    let looks = stop_at(|step| matches!(step, Progress::Verified { .. }));
-    let outcome = store.available_with(
-        hash,
-        &mut stop_at(|step| matches!(step, Progress::Verified { .. })),
-    );
-    assert_fails!(outcome, Error::Cancelled);
-    let mut looks = looks;
-    let outcome = store.receive_with(hash, &all, &stream[..], options, &mut looks);
+    let looks = || stop_at(|step| matches!(step, Progress::Verified { .. }));
+    assert_fails!(store.available_with(hash, &mut looks()), Error::Cancelled);
+    let outcome = store.receive_with(hash, &all, &stream[..], options, &mut looks());
     assert_fails!(outcome, Error::Cancelled);
     assert_eq!(store.available(hash).unwrap(), found);
     assert!(receive(&store, &data, &found.missing()).is_complete);
