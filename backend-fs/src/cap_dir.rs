@@ -1,8 +1,13 @@
 //! A directory of the operating system, held by a capability.
 
-use std::{ffi::OsStr, fs::File, fs::TryLockError, io, path::Path, sync::OnceLock};
+use std::{
+    convert::Infallible, ffi::OsStr, fs::File, fs::TryLockError, io, ops::ControlFlow, path::Path,
+    sync::OnceLock,
+};
 
-use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_fs_ext::{
+    DirExt as _, FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsSyncExt,
+};
 use cap_std::fs::{FileType, OpenOptions};
 use flatbao_core::{Access, Dir, EntryKind, Opened};
 
@@ -30,16 +35,71 @@ impl CapDir {
         }
     }
 
+    /// Opens a directory by its path, with all the rights of the process.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn open_ambient(path: &Path) -> io::Result<Self> {
+        let dir = cap_std::fs::Dir::open_ambient_dir(path, cap_std::ambient_authority())?;
+        Ok(Self::new(dir))
+    }
+
+    /// The directory of this name; a link is not followed.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, or whatever the system says.
+    pub fn child(&self, name: &OsStr) -> io::Result<Self> {
+        self.dir.open_dir_nofollow(name).map(Self::new)
+    }
+
+    /// What bears the name, without following it; nothing when there is no such name.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn kind(&self, name: &OsStr) -> io::Result<Option<EntryKind>> {
+        match self.dir.symlink_metadata(name) {
+            Ok(found) => Ok(Some(kind_of(found.file_type()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// As [`Dir::list`], until `each` says that it has seen enough.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn list_until<T>(
+        &self,
+        each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
+    ) -> io::Result<Option<T>> {
+        for entry in self.dir.entries()? {
+            let entry = entry?;
+            let mut told = entry.file_type()?;
+            if told == FileType::unknown() {
+                told = match entry.metadata() {
+                    Ok(metadata) => metadata.file_type(),
+                    // Removed since: an entry that a listing may or may not have.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(e),
+                };
+            }
+            if let ControlFlow::Break(found) = each(&entry.file_name(), kind_of(told)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// Opens whatever bears the name, if it can be opened without following it; the handle then tells
     /// what it is, so that nothing can be swapped in between.
     fn open_as(&self, name: &OsStr, options: &OpenOptions) -> io::Result<Result<File, EntryKind>> {
         let (kind, opened) = match self.dir.open_with(name, options) {
             Ok(file) => (kind_of(file.metadata()?.file_type()), Ok(file.into_std())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
-            Err(error) => match self.dir.symlink_metadata(name) {
-                Ok(found) => (kind_of(found.file_type()), Err(error)),
+            Err(error) => match self.kind(name) {
+                Ok(Some(kind)) => (kind, Err(error)),
                 // A second failure would only hide the first, such as "too many open files".
-                Err(_) => return Err(error),
+                Ok(None) | Err(_) => return Err(error),
             },
         };
         match kind {
@@ -109,20 +169,13 @@ impl Dir for CapDir {
     }
 
     fn list(&self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> io::Result<()> {
-        for entry in self.dir.entries()? {
-            let entry = entry?;
-            let mut told = entry.file_type()?;
-            if told == FileType::unknown() {
-                told = match entry.metadata() {
-                    Ok(metadata) => metadata.file_type(),
-                    // Removed since: an entry that a listing may or may not have.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                    Err(e) => return Err(e),
-                };
-            }
-            each(&entry.file_name(), kind_of(told));
+        let all: Option<Infallible> = self.list_until(&mut |name, kind| {
+            each(name, kind);
+            ControlFlow::Continue(())
+        })?;
+        match all {
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -177,7 +230,7 @@ fn wary() -> OpenOptions {
     options
 }
 
-pub(crate) fn kind_of(told: FileType) -> EntryKind {
+fn kind_of(told: FileType) -> EntryKind {
     if told.is_file() {
         EntryKind::File
     } else if told.is_symlink() {

@@ -13,6 +13,12 @@ impl CapFile {
     pub(crate) const fn new(file: File) -> Self {
         Self(file)
     }
+
+    /// The file itself, with its cursor anywhere.
+    #[must_use]
+    pub fn into_std(self) -> File {
+        self.0
+    }
 }
 
 impl ReadAt for CapFile {

@@ -1,12 +1,10 @@
 //! The ways in which a store lies on a disk (FORMAT.md, "Directories").
 
-use std::{fmt, path::Path};
+use std::{ffi::OsStr, fmt, io, path::Path};
 
-use cap_fs_ext::DirExt;
-use cap_std::fs::Dir;
 use flatbao_core::{EntryKind, FileName};
 
-use crate::{FsError, cap_dir::kind_of};
+use crate::{FsError, SystemDir};
 
 /// Which directories the three areas of a store are, below the directory that one names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +44,7 @@ impl Layout {
     /// The layout of the store in `dir`, whose path only serves errors.
     ///
     /// Links do not count as directories: a store never leads somewhere else without being told to.
-    pub(crate) fn detect(dir: &Dir, path: &Path) -> Result<Self, FsError> {
+    pub(crate) fn detect(dir: &SystemDir, path: &Path) -> Result<Self, FsError> {
         let mut found = None;
         for (layout, names) in Self::TRIOS {
             if !layout.is_in(dir, names, path)? {
@@ -67,7 +65,12 @@ impl Layout {
         }
     }
 
-    fn is_in(self, dir: &Dir, names: [&'static str; 3], path: &Path) -> Result<bool, FsError> {
+    fn is_in(
+        self,
+        dir: &SystemDir,
+        names: [&'static str; 3],
+        path: &Path,
+    ) -> Result<bool, FsError> {
         let (mut missing, mut meant) = (Vec::new(), 0);
         for name in names {
             let kind = kind_at(dir, name, path)?;
@@ -103,31 +106,26 @@ impl fmt::Display for Layout {
 }
 
 /// The directory at a relative path no component of which is a link.
-pub(crate) fn open_real(dir: &Dir, path: &str) -> std::io::Result<Dir> {
+pub(crate) fn open_real(dir: &SystemDir, path: &str) -> io::Result<SystemDir> {
     match path.split_once('/') {
-        None => dir.open_dir_nofollow(path),
-        Some((first, rest)) => open_real(&dir.open_dir_nofollow(first)?, rest),
+        None => dir.child(OsStr::new(path)),
+        Some((first, rest)) => open_real(&dir.child(OsStr::new(first))?, rest),
     }
 }
 
 /// What is at a relative path, or what stands in its way.
-fn kind_at(dir: &Dir, name: &str, path: &Path) -> Result<Option<EntryKind>, FsError> {
+fn kind_at(dir: &SystemDir, name: &str, path: &Path) -> Result<Option<EntryKind>, FsError> {
     let (first, rest) = match name.split_once('/') {
         None => (name, None),
         Some((first, rest)) => (first, Some(rest)),
     };
-    let kind = match dir.symlink_metadata(first) {
-        Ok(found) => kind_of(found.file_type()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(FsError::io("look into", path)(e)),
-    };
+    let first = OsStr::new(first);
+    let kind = dir.kind(first).map_err(FsError::io("look into", path))?;
     match (kind, rest) {
-        (EntryKind::Directory, Some(rest)) => {
-            let below = dir
-                .open_dir_nofollow(first)
-                .map_err(FsError::io("look into", path))?;
+        (Some(EntryKind::Directory), Some(rest)) => {
+            let below = dir.child(first).map_err(FsError::io("look into", path))?;
             kind_at(&below, rest, path)
         }
-        (kind, _) => Ok(Some(kind)),
+        (kind, _) => Ok(kind),
     }
 }

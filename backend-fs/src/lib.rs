@@ -4,7 +4,7 @@
 //!
 //! A store gets a *directory*, not a path. A path means something else as soon as somebody renames a
 //! parent or puts a link in its place; an open directory goes on meaning what it meant. That is why
-//! [`open()`] takes a [`cap_std::fs::Dir`], and why everything that looks up a path with the rights of the
+//! [`open()`] takes an open directory, such as a [`cap_std::fs::Dir`], and why everything that looks up a path with the rights of the
 //! whole process says so in its name: [`open_ambient`], [`create_ambient`], [`grant_ambient`]. A program
 //! that calls none of them gives its store no right but those to the directories that it hands over.
 //!
@@ -21,6 +21,28 @@
 //! On macOS the stronger `F_FULLFSYNC` is used, because `fsync` there leaves bytes in the disk's cache.
 //! Windows cannot sync a directory: a store there promises
 //! [atomicity only](flatbao_core::Durability::Atomic), and no more is pretended.
+//!
+//! # Under WASI
+//!
+//! Every directory is a capability there: a guest has those that its host granted, and paths that lead out of
+//! them lead nowhere. `WasiDir` takes the place of [`CapDir`]; both have the same promises and the same tests.
+//! Two of them a guest cannot keep alone:
+//!
+//! - *Locks.* WASI has none. The host takes the lock before it starts the guest, and the guest opens with
+//!   [`Locking::HostHolds`]; or nobody does, and it says so with [`Locking::None`], which deletes nothing.
+//!   Otherwise opening for writing is [`BackendError::NoLocks`].
+//! - *Directories that are synced.* Under preview 2 they can be, and under preview 1 where the host knows how
+//!   (Node's does, wasmtime's does not). Whether it does is asked at every opening for writing; where it does
+//!   not, that is [`BackendError::NoSync`], unless the store is told to promise [`Durability::Atomic`] only.
+//!
+//! The host of this project (`flatbao-host`) does both. A name that is not UTF-8 cannot be told under preview 2,
+//! where it is listed as U+FFFD; under preview 1 wasmtime refuses to list a directory with such a name.
+//!
+//! [`Locking::HostHolds`]: flatbao_core::store::Locking::HostHolds
+//! [`Locking::None`]: flatbao_core::store::Locking::None
+//! [`BackendError::NoLocks`]: flatbao_core::BackendError::NoLocks
+//! [`BackendError::NoSync`]: flatbao_core::BackendError::NoSync
+//! [`Durability::Atomic`]: flatbao_core::Durability::Atomic
 //!
 //! # One directory or three
 //!
@@ -61,18 +83,38 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_os = "wasi"))]
 mod cap_dir;
+#[cfg(not(target_os = "wasi"))]
 mod cap_file;
 mod env;
 mod error;
 mod layout;
 mod open;
+#[cfg(target_os = "wasi")]
+mod wasi_dir;
+#[cfg(target_os = "wasi")]
+mod wasi_file;
 
+#[cfg(not(target_os = "wasi"))]
 pub use cap_dir::{CapDir, CapLock};
+#[cfg(not(target_os = "wasi"))]
 pub use cap_file::CapFile;
 pub use env::{SystemClock, SystemEntropy, system_env};
 pub use error::FsError;
 pub use layout::Layout;
 pub use open::{
-    Found, FsBackend, create_ambient, grant_ambient, open, open_ambient, open_areas, probe,
+    Found, FsBackend, create_ambient, create_ambient_with, grant_ambient, open, open_ambient,
+    open_areas, probe,
 };
+#[cfg(target_os = "wasi")]
+pub use wasi_dir::WasiDir;
+#[cfg(target_os = "wasi")]
+pub use wasi_file::WasiFile;
+
+/// The directory of this platform.
+#[cfg(not(target_os = "wasi"))]
+pub type SystemDir = CapDir;
+/// The directory of this platform.
+#[cfg(target_os = "wasi")]
+pub type SystemDir = WasiDir;

@@ -1,19 +1,18 @@
 //! From a directory, or a path, to a back end.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, ops::ControlFlow, path::Path};
 
-use cap_std::{ambient_authority, fs::Dir};
-use flatbao_core::{Durability, FileName, FlatDir};
+use flatbao_core::{Dir as _, Durability, FileName, FlatDir};
 
-use crate::{CapDir, FsError, Layout, layout::open_real};
+use crate::{FsError, Layout, SystemDir, layout::open_real};
 
 /// A store in one directory of the operating system, or in three.
-pub type FsBackend = FlatDir<CapDir>;
+pub type FsBackend = FlatDir<SystemDir>;
 
 /// A store with all its files in one directory. This makes no system call.
 #[must_use]
-pub fn open(dir: Dir) -> FsBackend {
-    promise(FlatDir::new(CapDir::new(dir)))
+pub fn open(dir: impl Into<SystemDir>) -> FsBackend {
+    promise(FlatDir::new(dir.into()))
 }
 
 /// A store with a directory for each area. Two of them may be the same, and they may be on different file
@@ -21,9 +20,8 @@ pub fn open(dir: Dir) -> FsBackend {
 ///
 /// # Errors
 /// When the system does not tell which of them are the same.
-pub fn open_areas(complete: Dir, partial: Dir, meta: Dir) -> io::Result<FsBackend> {
-    let [complete, partial, meta] = [complete, partial, meta].map(CapDir::new);
-    FlatDir::with_areas(complete, partial, meta).map(promise)
+pub fn open_areas<D: Into<SystemDir>>(complete: D, partial: D, meta: D) -> io::Result<FsBackend> {
+    FlatDir::with_areas(complete.into(), partial.into(), meta.into()).map(promise)
 }
 
 /// The store in the directory at `path`, in whichever [`Layout`] it has. A link at `path` itself is
@@ -38,8 +36,7 @@ pub fn open_areas(complete: Dir, partial: Dir, meta: Dir) -> io::Result<FsBacken
 /// [two](FsError::Ambiguous).
 pub fn open_ambient(path: impl AsRef<Path>) -> Result<FsBackend, FsError> {
     let path = path.as_ref();
-    let dir =
-        Dir::open_ambient_dir(path, ambient_authority()).map_err(FsError::io("open", path))?;
+    let dir = SystemDir::open_ambient(path).map_err(FsError::io("open", path))?;
     match Layout::detect(&dir, path)?.directories() {
         None => Ok(open(dir)),
         Some([complete, partial, meta]) => open_real(&dir, complete)
@@ -59,9 +56,27 @@ pub fn open_ambient(path: impl AsRef<Path>) -> Result<FsBackend, FsError> {
 /// # Errors
 /// As for [`open_ambient`], and when a directory cannot be made or made durable.
 pub fn create_ambient(path: impl AsRef<Path>) -> Result<FsBackend, FsError> {
+    create_ambient_with(path, Durability::Durable)
+}
+
+/// As [`create_ambient`], for a store that promises this much.
+///
+/// # Ambient authority
+/// As for [`open_ambient`].
+///
+/// # Errors
+/// As for [`create_ambient`].
+pub fn create_ambient_with(
+    path: impl AsRef<Path>,
+    durability: Durability,
+) -> Result<FsBackend, FsError> {
     let path = path.as_ref();
-    create_durably(path).map_err(FsError::io("create", path))?;
-    open_ambient(path)
+    match durability {
+        Durability::Durable => create_durably(path),
+        Durability::Atomic => fs::create_dir_all(path),
+    }
+    .map_err(FsError::io("create", path))?;
+    Ok(open_ambient(path)?.with_durability(durability))
 }
 
 /// What is found at a path.
@@ -97,8 +112,7 @@ pub fn probe(path: impl AsRef<Path>) -> Result<Found, FsError> {
         Err(e) => return Err(FsError::io("look at", path)(e)),
         Ok(_) => {}
     }
-    let dir =
-        Dir::open_ambient_dir(path, ambient_authority()).map_err(FsError::io("open", path))?;
+    let dir = SystemDir::open_ambient(path).map_err(FsError::io("open", path))?;
     match Layout::detect(&dir, path)? {
         Layout::Single => look_through(&dir).map_err(FsError::io("list", path)),
         trio => Ok(Found::Store(trio)),
@@ -119,10 +133,9 @@ pub fn grant_ambient(
     dir: impl AsRef<Path>,
 ) -> Result<(), FsError> {
     let path = dir.as_ref();
-    let dir =
-        Dir::open_ambient_dir(path, ambient_authority()).map_err(FsError::io("open", path))?;
+    let dir = SystemDir::open_ambient(path).map_err(FsError::io("open", path))?;
     backend
-        .grant_external(prefix, CapDir::new(dir))
+        .grant_external(prefix, dir)
         .map_err(|source| FsError::Prefix {
             prefix: prefix.to_owned(),
             source,
@@ -139,11 +152,11 @@ fn promise(backend: FsBackend) -> FsBackend {
 }
 
 /// Ends at the first file that only a store has: a store may have a million of them.
-fn look_through(dir: &Dir) -> io::Result<Found> {
+fn look_through(dir: &SystemDir) -> io::Result<Found> {
     let (mut lock, mut foreign, mut empty) = (false, false, true);
-    for entry in dir.entries()? {
+    let found = dir.list_until(&mut |name, _| {
         empty = false;
-        match FileName::parse(&entry?.file_name()) {
+        match FileName::parse(name) {
             Some(
                 FileName::Tags
                 | FileName::Data(_)
@@ -151,17 +164,18 @@ fn look_through(dir: &Dir) -> io::Result<Found> {
                 | FileName::Paths(_)
                 | FileName::PartialData(..)
                 | FileName::PartialOutboard(..),
-            ) => return Ok(Found::Store(Layout::Single)),
+            ) => return ControlFlow::Break(Found::Store(Layout::Single)),
             Some(FileName::Lock) => lock = true,
             Some(FileName::PathsTemp(..) | FileName::Temp(_) | FileName::TagsTemp(_)) => {}
             Some(FileName::NamedMeta(_)) | None => foreign = true,
         }
-    }
-    Ok(match (empty, lock && !foreign) {
+        ControlFlow::Continue(())
+    })?;
+    Ok(found.unwrap_or(match (empty, lock && !foreign) {
         (true, _) => Found::Empty,
         (false, true) => Found::Store(Layout::Single),
         (false, false) => Found::NotAStore,
-    })
+    }))
 }
 
 /// Makes each missing directory and syncs its parent before the next one.
@@ -190,13 +204,18 @@ fn create_durably(path: &Path) -> io::Result<()> {
 /// The deepest directory that is there already may be the last act of a process that died before it could
 /// sync. Where the parent may not be read, or is of a kind that is not synced, it was made by someone else.
 fn sync_known_parent(there: &Path) -> io::Result<()> {
-    // By its real path, because the parent of `.` and of a link is not what the path says.
-    let real = fs::canonicalize(there)?;
+    // By its real path, because the parent of `.` and of a link is not what the path says. Under WASI there
+    // is none: what is above may not be granted, and then whoever granted this has made it.
+    let real = match cfg!(target_os = "wasi") {
+        true => there.to_owned(),
+        false => fs::canonicalize(there)?,
+    };
     match sync_dir(parent_of(&real)) {
         Err(e) => match e.kind() {
             io::ErrorKind::PermissionDenied
             | io::ErrorKind::InvalidInput
             | io::ErrorKind::Unsupported => Ok(()),
+            io::ErrorKind::NotFound if cfg!(target_os = "wasi") => Ok(()),
             _ => Err(e),
         },
         ok => ok,
@@ -216,5 +235,5 @@ fn sync_dir(path: &Path) -> io::Result<()> {
     if cfg!(windows) {
         return Ok(());
     }
-    fs::File::open(path)?.sync_all()
+    SystemDir::open_ambient(path)?.sync()
 }

@@ -47,8 +47,17 @@ pub trait Backend {
     /// Takes the exclusive lock.
     ///
     /// # Errors
-    /// [`BackendError::Busy`] when another opening holds it.
+    /// [`BackendError::Busy`] when another opening holds it; [`BackendError::NoLocks`] where there are none.
     fn lock(&self) -> Result<Self::Lock, BackendError>;
+
+    /// Whether what is promised here can be kept on this platform: asked before anything is written, so that
+    /// what cannot be durable is refused rather than found out halfway.
+    ///
+    /// # Errors
+    /// [`BackendError::NoSync`], or what the medium says.
+    fn check_promises(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
 
     /// Hands every entry to `each`, in no particular order. `each` must not call the back end.
     ///
@@ -167,6 +176,17 @@ pub enum BackendError {
     /// Another opening holds the lock.
     #[error("the store is in use by another process")]
     Busy,
+    /// The platform has no locks. Nothing was done.
+    #[error("this platform has no locks, so that nothing keeps a second writer out")]
+    NoLocks {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The platform cannot make a directory durable. Nothing was done.
+    #[error(
+        "this platform cannot sync a directory, so that a power loss may take back what is acknowledged"
+    )]
+    NoSync,
     /// The name is taken.
     #[error("{name} already exists")]
     Exists {
@@ -250,7 +270,10 @@ impl BackendError {
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
-            Self::Sync { source, .. } | Self::Io { source, .. } => Some(source.kind()),
+            Self::Sync { source, .. } | Self::Io { source, .. } | Self::NoLocks { source } => {
+                Some(source.kind())
+            }
+            Self::NoSync => Some(io::ErrorKind::Unsupported),
             Self::Taken { .. } => Some(io::ErrorKind::AlreadyExists),
             _ => None,
         }

@@ -156,6 +156,14 @@ pub trait Dir: Sized {
     /// As [`DirFile::sync`], and as final. `Unsupported` where the platform cannot do it.
     fn sync(&self) -> io::Result<()>;
 
+    /// Whether [`sync`](Dir::sync) works here. Where the platform always can, nothing has to be asked.
+    ///
+    /// # Errors
+    /// Whatever the system says, other than that it cannot.
+    fn can_sync(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Takes the exclusive lock on the file `name`, created where missing; `None` when another holds it,
     /// in this process or in any. It may outlive this handle; the system releases it when the holder dies.
     ///

@@ -256,6 +256,8 @@ impl Error {
             Self::Cancelled => "cancelled",
             Self::BatchFailed => "batch_failed",
             Self::Backend(BackendError::Busy) => "busy",
+            Self::Backend(BackendError::NoLocks { .. }) => "no_locks",
+            Self::Backend(BackendError::NoSync) => "no_sync",
             Self::Backend(BackendError::Taken { .. }) => "target_exists",
             Self::Backend(_) | Self::Batch(_) | Self::Entropy(_) => "io",
             Self::NoFreeName => "no_free_name",
@@ -308,6 +310,13 @@ impl Error {
             Self::InUse { .. } => "remove what needs it first",
             Self::Backend(BackendError::Busy) => {
                 "wait for the other process, or open the store read-only"
+            }
+            Self::Backend(BackendError::NoLocks { .. }) => {
+                "have whoever starts this program hold the lock (`Locking::HostHolds`), or keep other writers \
+                 out yourself (`Locking::None`, which deletes nothing)"
+            }
+            Self::Backend(BackendError::NoSync) => {
+                "run it under a host that syncs directories, or do without (`Durability::Atomic`)"
             }
             Self::Backend(BackendError::Taken { .. }) => {
                 "name another target, or ask for this one to be replaced"

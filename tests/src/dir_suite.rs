@@ -342,6 +342,10 @@ fn skipped(why: &str) {
 
 /// Runs what could wait forever, and fails when it does.
 fn promptly(body: fn()) {
+    if cfg!(target_os = "wasi") {
+        // There are no threads; whoever runs a test there gives it so much time.
+        return body();
+    }
     let (done, waiting) = mpsc::channel();
     let running = thread::spawn(move || {
         body();

@@ -17,6 +17,7 @@ pub mod dir_suite;
 pub mod fixtures;
 pub mod model;
 pub mod oracle;
+pub mod platform;
 pub mod store_suite;
 
 /// The programs of the README run as they stand there.

@@ -46,7 +46,7 @@ struct Real {
 
 impl Real {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flatbao_tests::platform::scratch();
         fs::create_dir(dir.path().join("store")).unwrap();
         fs::create_dir(dir.path().join("outside")).unwrap();
         Self { dir }
@@ -252,7 +252,7 @@ fn make_strange(what: &str, at: &Path, target: &Path) {
         }
         "socket" => {
             // A path for a socket is short; a file can be moved anywhere.
-            let short = tempfile::tempdir().unwrap();
+            let short = flatbao_tests::platform::scratch();
             drop(UnixListener::bind(short.path().join("s")).unwrap());
             fs::rename(short.path().join("s"), at).unwrap();
         }

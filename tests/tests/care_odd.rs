@@ -499,7 +499,7 @@ fn a_finding_about_the_whole_blob_is_told_once() {
 /// A blob above the cap of a rebuild is not damaged because nobody looked.
 #[test]
 fn what_was_not_read_is_not_called_damaged() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flatbao_tests::platform::scratch();
     let hash = Hash::from_bytes([0xaa; 32]);
     let (store, _) = Store::open(open_ambient(dir.path()).unwrap(), fresh_env()).unwrap();
     drop(store);

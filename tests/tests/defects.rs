@@ -951,7 +951,7 @@ fn a_back_end_need_not_be_a_directory() {
     story(MemBackend::new());
     // One directory is all that a store on a disk needs.
     story(Machine::new().backend());
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flatbao_tests::platform::scratch();
     story(flatbao_fs::open_ambient(dir.path()).unwrap());
 }
 

@@ -5,13 +5,12 @@
 
 use std::{collections::BTreeMap, ffi::OsString, fs, path::Path};
 
-use cap_std::{ambient_authority, fs::Dir};
 use flatbao_core::{Backend, FlatDir, Hash, HashAndFormat, Store, Tag};
-use flatbao_fs::CapDir;
+use flatbao_fs::SystemDir;
 use flatbao_mem::{MemBackend, SimDisk, seeded_env};
 
-fn cap_dir(path: &Path) -> CapDir {
-    CapDir::new(Dir::open_ambient_dir(path, ambient_authority()).unwrap())
+fn real_dir(path: &Path) -> SystemDir {
+    SystemDir::open_ambient(path).unwrap()
 }
 
 fn files(path: &Path) -> BTreeMap<OsString, Vec<u8>> {
@@ -49,14 +48,14 @@ fn check<B: Backend>(backend: B, blobs: &[(Hash, Vec<u8>)]) {
 fn a_simulated_store_moves_to_a_directory_and_back() {
     let disk = SimDisk::new();
     let blobs = fill(FlatDir::new(disk.file_system("a")));
-    let real = tempfile::tempdir().unwrap();
-    disk.file_system("a").dump(&cap_dir(real.path())).unwrap();
-    check(FlatDir::new(cap_dir(real.path())), &blobs);
+    let real = flatbao_tests::platform::scratch();
+    disk.file_system("a").dump(&real_dir(real.path())).unwrap();
+    check(FlatDir::new(real_dir(real.path())), &blobs);
 
     // What is none of the store's goes along as well.
     fs::write(real.path().join("README"), "mine").unwrap();
     let again = SimDisk::new().file_system("b");
-    again.load(&cap_dir(real.path())).unwrap();
+    again.load(&real_dir(real.path())).unwrap();
     let loaded: BTreeMap<_, _> = again
         .entries()
         .into_iter()
@@ -69,16 +68,16 @@ fn a_simulated_store_moves_to_a_directory_and_back() {
 fn a_store_in_memory_moves_to_a_directory_and_back() {
     let backend = MemBackend::new();
     let blobs = fill(backend.clone());
-    let real = tempfile::tempdir().unwrap();
-    backend.dump(&cap_dir(real.path())).unwrap();
+    let real = flatbao_tests::platform::scratch();
+    backend.dump(&real_dir(real.path())).unwrap();
     assert_eq!(
         files(real.path()),
         backend.files().into_iter().collect::<BTreeMap<_, _>>()
     );
-    check(FlatDir::new(cap_dir(real.path())), &blobs);
+    check(FlatDir::new(real_dir(real.path())), &blobs);
 
     let again = MemBackend::new();
-    again.load(&cap_dir(real.path())).unwrap();
+    again.load(&real_dir(real.path())).unwrap();
     assert_eq!(again.files(), backend.files());
     check(again, &blobs);
 }
@@ -88,10 +87,13 @@ fn a_store_in_memory_moves_to_a_directory_and_back() {
 fn one_seed_makes_one_store() {
     let disk = SimDisk::new();
     fill(FlatDir::new(disk.file_system("a")));
-    let (simulated, real) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (simulated, real) = (
+        flatbao_tests::platform::scratch(),
+        flatbao_tests::platform::scratch(),
+    );
     disk.file_system("a")
-        .dump(&cap_dir(simulated.path()))
+        .dump(&real_dir(simulated.path()))
         .unwrap();
-    fill(FlatDir::new(cap_dir(real.path())));
+    fill(FlatDir::new(real_dir(real.path())));
     assert_eq!(files(simulated.path()), files(real.path()));
 }

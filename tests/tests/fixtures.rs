@@ -28,7 +28,7 @@ use flatbao_core::{
     store::{Location, State, Status, TagsFound},
     tree::{group_range, groups},
 };
-use flatbao_fs::{CapDir, FsBackend, Layout};
+use flatbao_fs::{FsBackend, Layout, SystemDir};
 use flatbao_mem::{MemBackend, SimDir};
 use flatbao_tests::fixtures::{content, folder};
 use serde_json::Value;
@@ -74,7 +74,7 @@ struct Copied {
 
 impl Copied {
     fn of(name: &str, layout: Layout) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flatbao_tests::platform::scratch();
         copy_dir(&folder().join(name), dir.path());
         copy_dir(
             &folder().join("external"),
@@ -118,9 +118,8 @@ impl Drop for Copied {
     }
 }
 
-fn cap_dir(path: &Path) -> CapDir {
-    let authority = cap_std::ambient_authority();
-    CapDir::new(cap_std::fs::Dir::open_ambient_dir(path, authority).unwrap())
+fn real_dir(path: &Path) -> SystemDir {
+    SystemDir::open_ambient(path).unwrap()
 }
 
 /// The store in simulated directories, laid out as on the real disk.
@@ -130,13 +129,13 @@ fn simulated(copied: &Copied) -> FlatDir<SimDir> {
     for area in copied.areas() {
         let name = if area.is_empty() { "store" } else { area };
         let dir = machine.disk.file_system("disk").plant_dir(name).unwrap();
-        dir.load(&cap_dir(&copied.path().join(area))).unwrap();
+        dir.load(&real_dir(&copied.path().join(area))).unwrap();
         dirs.push(dir);
     }
     let outside = machine.outside();
-    outside.load(&cap_dir(&copied.outside())).unwrap();
+    outside.load(&real_dir(&copied.outside())).unwrap();
     let below = outside.plant_dir("b").unwrap();
-    below.load(&cap_dir(&copied.outside().join("b"))).unwrap();
+    below.load(&real_dir(&copied.outside().join("b"))).unwrap();
     let mut backend = match <[SimDir; 3]>::try_from(dirs) {
         Ok([complete, partial, meta]) => FlatDir::with_areas(complete, partial, meta).unwrap(),
         Err(mut one) => FlatDir::new(one.remove(0)),
@@ -149,7 +148,7 @@ fn simulated(copied: &Copied) -> FlatDir<SimDir> {
 fn direct(copied: &Copied) -> MemBackend {
     let backend = MemBackend::new();
     for area in copied.areas() {
-        backend.load(&cap_dir(&copied.path().join(area))).unwrap();
+        backend.load(&real_dir(&copied.path().join(area))).unwrap();
     }
     for (name, bytes) in real_files(&copied.outside()) {
         let path = ExternalPath::parse(&format!("/external/{name}")).unwrap();
@@ -544,7 +543,7 @@ fn three_directories_are_one_store() {
 #[test]
 fn what_we_write_is_what_the_peer_writes() {
     let copied = Copied::of("golden", Layout::Single);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flatbao_tests::platform::scratch();
     let mut backend = flatbao_fs::create_ambient(dir.path().join("store")).unwrap();
     flatbao_fs::grant_ambient(&mut backend, "/external", copied.outside()).unwrap();
     let (store, _) = Store::open(backend, fresh_env()).unwrap();

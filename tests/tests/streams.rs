@@ -399,7 +399,7 @@ fn partial_entries_of_the_peer_are_completed() {
     let partials = manifest["partials"].as_object().unwrap();
     assert_eq!(partials.len(), 3);
     for (name, expected) in partials {
-        let place = tempfile::tempdir().unwrap();
+        let place = flatbao_tests::platform::scratch();
         common::copy_dir(&folder().join("golden"), place.path());
         let hash: Hash = expected["hash"].as_str().unwrap().parse().unwrap();
         let size = expected["size"].as_u64().unwrap();
@@ -490,7 +490,7 @@ fn partial_entries_are_laid_out_as_the_peers() {
 fn many_receive_one_blob() {
     let data = bytes(4, 20 * GROUP + 77);
     let hash = Hash::of(&data);
-    let place = tempfile::tempdir().unwrap();
+    let place = flatbao_tests::platform::scratch();
     for round in 0..8 {
         let backend = flatbao_fs::create_ambient(place.path().join(round.to_string())).unwrap();
         let (store, _) = Store::open(backend, system_env()).unwrap();
@@ -620,7 +620,7 @@ fn absurd_partial_entries_are_no_obstacle() {
 fn a_huge_partial_file_is_not_read() {
     let data = bytes(8, 100_000);
     let hash = Hash::of(&data);
-    let place = tempfile::tempdir().unwrap();
+    let place = flatbao_tests::platform::scratch();
     let open = || {
         Store::open(open_ambient(place.path()).unwrap(), system_env())
             .unwrap()

@@ -147,10 +147,26 @@ impl<D: Dir> Backend for FlatDir<D> {
             .iter()
             .map(|dir| {
                 dir.try_lock(OsStr::new(&name))
-                    .map_err(BackendError::io("lock", "the store directory"))?
+                    .map_err(|source| match source.kind() {
+                        io::ErrorKind::Unsupported => BackendError::NoLocks { source },
+                        _ => BackendError::io("lock", "the store directory")(source),
+                    })?
                     .ok_or(BackendError::Busy)
             })
             .collect()
+    }
+
+    fn check_promises(&self) -> Result<(), BackendError> {
+        if self.durability == Durability::Atomic {
+            return Ok(());
+        }
+        for dir in &self.dirs {
+            let can = dir.can_sync();
+            if !can.map_err(BackendError::io("sync", "the store directory"))? {
+                return Err(BackendError::NoSync);
+            }
+        }
+        Ok(())
     }
 
     fn list(&self, each: &mut dyn FnMut(Listed<'_>)) -> Result<(), BackendError> {

@@ -117,7 +117,8 @@ impl<B: Backend> Store<B> {
     /// Opens a store for reading and writing.
     ///
     /// # Errors
-    /// [`BackendError::Busy`] when another opening holds the lock, or what the back end says. What is
+    /// [`BackendError::Busy`] when another opening holds the lock; [`BackendError::NoLocks`] and
+    /// [`BackendError::NoSync`] where the platform lacks what is needed; or what the back end says. What is
     /// wrong with single files is no error: it is told in the [`Recovery`], and when they are used.
     pub fn open(backend: B, env: Env) -> Result<(Self, Recovery)> {
         Self::open_with(backend, env, OpenOptions::default(), &mut unwatched)
@@ -143,6 +144,9 @@ impl<B: Backend> Store<B> {
         watch: &mut Watch<'_>,
     ) -> Result<(Self, Recovery)> {
         let read_only = options.mode == Mode::ReadOnly;
+        if !read_only {
+            backend.check_promises()?;
+        }
         let lock = match options.locking {
             Locking::Exclusive if !read_only => Some(backend.lock()?),
             _ => None,

@@ -15,7 +15,7 @@ use flatbao_core::{
 use super::{
     Broken, Files, GROUP, StoreHarness, StoreOf, assert_fails, assert_files, assert_gone,
     assert_reads, bytes, collect, expect_owned, external, files, flip, no_files, open, oracle,
-    plan, plant, put, put_external, raw, removed, seq, sequence, stop_at, tag, uproot,
+    plan, plant, put, put_external, raw, recover_in, removed, seq, sequence, stop_at, tag, uproot,
 };
 
 /// Both sides of every boundary up to a few groups.
@@ -529,7 +529,7 @@ pub fn poor_randomness_is_an_error_and_no_loss<H: StoreHarness>() {
     let with = |entropy: Arc<dyn Entropy + Send + Sync>| {
         let clock = Arc::clone(&clock);
         let env = Env { clock, entropy };
-        flatbao_core::Store::open(harness.open(), env).unwrap().0
+        recover_in(&harness, env).0
     };
     let store = with(Arc::new(Stuck));
     let (one, two) = (bytes(1, 1000), bytes(2, 1000));

@@ -21,9 +21,10 @@ use std::{
 use bao_tree::{BlockSize, io::outboard::PreOrderMemOutboard};
 use flatbao_core::{
     Backend, BlobFormat, EntryKind, Env, ExternalPath, FileName, Hash, HashAndFormat, HashSeq,
-    ListedName, Progress, ReadAt, Recovery, Store, Tag, Uuid,
+    ListedName, OpenOptions, Progress, ReadAt, Recovery, Store, Tag, Uuid,
     io::{read_full_at, write_all_at},
-    store::{GcPlan, Imported, Status, Swept},
+    progress::unwatched,
+    store::{GcPlan, Imported, Locking, Status, Swept},
 };
 
 use crate::backend_suite::BackendHarness;
@@ -58,6 +59,11 @@ pub use tags::*;
 pub trait StoreHarness: BackendHarness {
     /// Time and randomness for one opening; it may be shared by all openings of the place.
     fn env(&self) -> Env;
+
+    /// Who keeps other writers out: on a platform without locks, the harness.
+    fn locking(&self) -> Locking {
+        Locking::Exclusive
+    }
 }
 
 /// Expands to one `#[test]` for each promise, in a module of this name, on this [`StoreHarness`].
@@ -262,7 +268,18 @@ pub(crate) fn open<H: StoreHarness>(harness: &H) -> StoreOf<H> {
 }
 
 pub(crate) fn recover<H: StoreHarness>(harness: &H) -> (StoreOf<H>, Recovery) {
-    Store::open(harness.open(), harness.env()).unwrap()
+    recover_in(harness, harness.env())
+}
+
+/// As [`recover`], with this time and randomness.
+pub(crate) fn recover_in<H: StoreHarness>(harness: &H, env: Env) -> (StoreOf<H>, Recovery) {
+    let options = writing(harness);
+    Store::open_with(harness.open(), env, options, &mut unwatched).unwrap()
+}
+
+/// How this place is opened for writing.
+pub(crate) fn writing<H: StoreHarness>(harness: &H) -> OpenOptions {
+    OpenOptions::default().locking(harness.locking())
 }
 
 pub(crate) fn open_read_only<H: StoreHarness>(harness: &H) -> StoreOf<H> {

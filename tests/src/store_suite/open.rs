@@ -12,7 +12,7 @@ use super::{
     Files, GROUP, StoreHarness, StoreOf, assert_fails, assert_files, assert_gone, assert_reads,
     assert_there, bytes, collect, expect_outboard, expect_owned, files, fresh_uuid, no_files, open,
     open_read_only, oracle, paths_file, plant, plant_staged, put, put_external, raw, recover,
-    removed, seq, stop_at, tag, tags_file, uproot,
+    removed, seq, stop_at, tag, tags_file, uproot, writing,
 };
 
 /// What a process leaves that died in the middle of everything: one temporary file of each kind.
@@ -257,7 +257,7 @@ pub fn what_is_not_the_stores_is_left_alone<H: StoreHarness>() {
         }
     }
     for mode in [Mode::ReadOnly, Mode::ReadWrite] {
-        let options = OpenOptions::default().mode(mode);
+        let options = writing(&harness).mode(mode);
         let (backend, env) = (harness.open(), harness.env());
         let (store, recovery) =
             StoreOf::<H>::open_with(backend, env, options, &mut unwatched).unwrap();
@@ -316,9 +316,13 @@ pub fn damaged_files_do_not_keep_a_store_from_opening<H: StoreHarness>() {
 }
 
 /// While a store is open for writing a second writer is told that it is busy, and changes nothing; when
-/// the last handle is gone, a reader's among them, the next writer may come.
+/// the last handle is gone, a reader's among them, the next writer may come. Where there are no locks, every
+/// writer is told so that does not say who keeps the others out.
 pub fn a_second_opening_is_busy<H: StoreHarness>() {
     let harness = H::fresh();
+    if harness.locking() != Locking::Exclusive {
+        return a_writer_is_told_that_there_are_no_locks(&harness);
+    }
     let store = open(&harness);
     let data = bytes(1, 40_000);
     let hash = put(&store, &data);
@@ -347,13 +351,27 @@ pub fn a_second_opening_is_busy<H: StoreHarness>() {
     drop(held);
 }
 
+fn a_writer_is_told_that_there_are_no_locks<H: StoreHarness>(harness: &H) {
+    let before = files(harness);
+    let error = StoreOf::<H>::open(harness.open(), harness.env()).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Backend(BackendError::NoLocks { .. })
+    ));
+    assert!(error.hint().unwrap().contains("HostHolds"));
+    assert_files(harness, &before);
+    let hash = put(&open(harness), b"data");
+    assert_reads(&open_read_only(harness), b"data");
+    assert_eq!(hash, Hash::of(b"data"));
+}
+
 /// An opening that is stopped while it lists has changed nothing, and holds nothing.
 pub fn a_cancelled_opening_changes_nothing<H: StoreHarness>() {
     let harness = H::fresh();
     let outcome = StoreOf::<H>::open_with(
         harness.open(),
         harness.env(),
-        OpenOptions::default(),
+        writing(&harness),
         &mut stop_at(|step| matches!(step, Progress::Listed { .. })),
     );
     assert_fails!(outcome, Error::Cancelled);
@@ -367,7 +385,7 @@ pub fn a_cancelled_opening_changes_nothing<H: StoreHarness>() {
         let outcome = StoreOf::<H>::open_with(
             harness.open(),
             harness.env(),
-            OpenOptions::default().mode(mode),
+            writing(&harness).mode(mode),
             &mut stop_at(|_| true),
         );
         assert_fails!(outcome, Error::Cancelled);
@@ -391,7 +409,7 @@ pub fn work_that_is_stopped_is_done_the_next_time<H: StoreHarness>() {
     let outcome = StoreOf::<H>::open_with(
         harness.open(),
         harness.env(),
-        OpenOptions::default(),
+        writing(&harness),
         &mut verifying(),
     );
     assert_fails!(outcome, Error::Cancelled);

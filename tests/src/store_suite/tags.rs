@@ -6,14 +6,14 @@ use std::sync::{
 };
 
 use flatbao_core::{
-    BackendError, Clock, Env, Error, FileName, Hash, HashAndFormat, NotWritable, Store, Tag,
-    TagDamage, TagError, limits::MAX_TAG_NAME, store::TagsFound,
+    BackendError, Clock, Env, Error, FileName, Hash, HashAndFormat, NotWritable, Tag, TagDamage,
+    TagError, limits::MAX_TAG_NAME, store::TagsFound,
 };
 
 use super::{
     StoreHarness, StoreOf, assert_fails, assert_files, assert_reads, assert_there, bytes, files,
-    no_files, open, plant, plant_staged, put, put_sequence, raw, recover, seq, tag, tags_file,
-    tags_payload, uproot,
+    no_files, open, plant, plant_staged, put, put_sequence, raw, recover, recover_in, seq, tag,
+    tags_file, tags_payload, uproot,
 };
 
 fn listed<H: StoreHarness>(store: &StoreOf<H>) -> Vec<(Vec<u8>, HashAndFormat)> {
@@ -154,7 +154,7 @@ pub fn automatic_tags_are_unique_whatever_the_clock_says<H: StoreHarness>() {
         clock: Arc::new(Told(Arc::clone(&now))),
         entropy: harness.env().entropy,
     };
-    let (store, _) = Store::open(harness.open(), env).unwrap();
+    let (store, _) = recover_in(&harness, env);
     let values: Vec<_> = (0..6_u8).map(|n| raw(put(&store, &[n]))).collect();
     let base = "auto-2026-11-23T03:11:52.254Z";
     store.set_tag(tag(&format!("{base}-2")), values[5]).unwrap();

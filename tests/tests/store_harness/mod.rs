@@ -8,15 +8,17 @@ use std::{
     fs,
     marker::PhantomData,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
-use cap_std::{ambient_authority, fs::Dir};
-use flatbao_core::{EntryKind, Env, ExternalPath, FileName, FlatDir};
-use flatbao_fs::FsBackend;
+use flatbao_core::{EntryKind, Env, ExternalPath, FileName, FlatDir, store::Locking};
+use flatbao_fs::{FsBackend, SystemDir};
 use flatbao_mem::{MemBackend, SeededEnv, SimDir, SimDisk};
-use flatbao_tests::{backend_suite::BackendHarness, store_suite::StoreHarness};
+use flatbao_tests::{
+    backend_suite::BackendHarness,
+    platform::{self, symlink},
+    store_suite::StoreHarness,
+};
 use tempfile::TempDir;
 
 /// The direct back end in memory.
@@ -222,7 +224,7 @@ impl<const THREE: bool> BackendHarness for OnDisk<THREE> {
     type Backend = FsBackend;
 
     fn fresh() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = platform::scratch();
         let env = SeededEnv::new(3);
         let this = Self { root, env };
         for area in 0..3 {
@@ -235,7 +237,7 @@ impl<const THREE: bool> BackendHarness for OnDisk<THREE> {
     }
 
     fn open(&self) -> FsBackend {
-        let dir = |at| Dir::open_ambient_dir(self.area(at), ambient_authority()).unwrap();
+        let dir = |at| SystemDir::open_ambient(&self.area(at)).unwrap();
         let mut backend = match THREE {
             true => flatbao_fs::open_areas(dir(0), dir(1), dir(2)).unwrap(),
             false => flatbao_fs::open(dir(0)),
@@ -296,11 +298,16 @@ fn plant(path: &Path, kind: EntryKind, target: &str) -> bool {
     match kind {
         EntryKind::File => fs::write(path, b"planted").unwrap(),
         EntryKind::Directory => fs::create_dir(path).unwrap(),
-        #[cfg(unix)]
-        EntryKind::Link => std::os::unix::fs::symlink(target, path).unwrap(),
+        EntryKind::Link => return symlink(target, path).is_ok(),
         #[cfg(unix)]
         EntryKind::Other => {
-            assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+            assert!(
+                std::process::Command::new("mkfifo")
+                    .arg(path)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
         }
         #[cfg(not(unix))]
         _ => return false,
@@ -312,5 +319,9 @@ fn plant(path: &Path, kind: EntryKind, target: &str) -> bool {
 impl<const THREE: bool> StoreHarness for OnDisk<THREE> {
     fn env(&self) -> Env {
         self.env.env()
+    }
+
+    fn locking(&self) -> Locking {
+        platform::options().locking
     }
 }
