@@ -11,13 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cap_std::{ambient_authority, fs::Dir};
 use flatbao_core::{Backend, BackendError, ExternalPath, FileName, Hash, ReadAt, Uuid, WriteAt};
 use flatbao_fs::{
-    Found, FsBackend, FsError, Layout, create_ambient, grant_ambient, open, open_ambient,
-    open_areas, probe,
+    Found, FsBackend, FsError, Layout, SystemDir, create_ambient, grant_ambient, open,
+    open_ambient, open_areas, probe,
 };
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
 const UUID: Uuid = Uuid::from_bytes([7; 16]);
 
@@ -352,6 +351,7 @@ fn a_grant_opens_what_is_below_it_and_nothing_else() {
 }
 
 #[test]
+#[cfg(not(target_os = "wasi"))]
 fn a_store_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     let root = tempdir().unwrap();
@@ -427,8 +427,16 @@ fn bytes(file: &impl ReadAt) -> Vec<u8> {
     flatbao_core::io::read_capped(file, 1 << 20).unwrap()
 }
 
-fn handle(path: &Path) -> Dir {
-    Dir::open_ambient_dir(path, ambient_authority()).unwrap()
+fn handle(path: &Path) -> SystemDir {
+    SystemDir::open_ambient(path).unwrap()
+}
+
+/// Under WASI the runner grants a directory of its own to each test, at `/tmp`.
+fn tempdir() -> io::Result<TempDir> {
+    match cfg!(target_os = "wasi") {
+        true => TempDir::new_in("/tmp"),
+        false => TempDir::new(),
+    }
 }
 
 fn with_dirs(names: &[&str]) -> TempDir {

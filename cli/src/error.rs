@@ -75,6 +75,8 @@ pub(crate) enum CliError {
     NotAFile { path: String, what: &'static str },
     #[error("the name {path} is not UTF-8")]
     NotUtf8 { path: String },
+    #[error("{path} is relative, and what it is relative to is not known in a sandbox")]
+    Relative { path: String },
     #[error("{path} is the store itself, or inside it")]
     InsideStore { path: String },
     #[error("{path} is no copy of a tag database")]
@@ -122,6 +124,7 @@ impl CliError {
             Self::Io { .. } => "io",
             Self::NotAFile { .. } => "not_a_file",
             Self::NotUtf8 { .. } => "not_utf8",
+            Self::Relative { .. } => "relative",
             Self::InsideStore { .. } => "inside_store",
             Self::BadCopy { .. } => "bad_copy",
             Self::BadList { .. } => "bad_list",
@@ -196,6 +199,7 @@ impl CliError {
                 _ => "pipe its content into `flatbao add -`",
             },
             Self::NotUtf8 { .. } => "rename it, or pipe its content into `flatbao add -`",
+            Self::Relative { .. } => "write the whole path: the store refers to the file by it",
             Self::InsideStore { .. } => "name what is outside the store",
             Self::BadCopy { .. } => {
                 "name a tags.meta of an earlier day; `flatbao repair --salvage-tags` looks into the damaged one"

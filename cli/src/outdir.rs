@@ -4,14 +4,12 @@ use std::{
     ffi::OsStr,
     fs::File,
     io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
-use cap_fs_ext::DirExt;
-use cap_std::{
-    ambient_authority,
-    fs::{Dir, OpenOptions},
-};
+use flatbao_core::{Dir as _, EntryKind};
+use flatbao_fs::SystemDir;
 
 use crate::{
     error::{CliError, Result},
@@ -21,19 +19,19 @@ use crate::{
 
 /// A directory held open: whatever is done to its path meanwhile, files go there.
 pub(crate) struct OutDir {
-    dir: Dir,
+    dir: SystemDir,
     /// For errors.
     path: PathBuf,
     force: bool,
     /// The directory of the last file, which most often is that of the next.
-    recent: Option<(String, Dir)>,
+    recent: Option<(String, SystemDir)>,
 }
 
 impl OutDir {
     /// Opens an existing directory. With `force`, files that are there already are replaced.
     pub(crate) fn open(path: &Path, force: bool) -> Result<Self> {
-        let dir = Dir::open_ambient_dir(path, ambient_authority())
-            .map_err(CliError::io("open the directory", path))?;
+        let dir =
+            SystemDir::open_ambient(path).map_err(CliError::io("open the directory", path))?;
         let here = path == Path::new(".");
         Ok(Self {
             dir,
@@ -61,8 +59,8 @@ impl OutDir {
         }
         std::fs::create_dir_all(path).map_err(CliError::io("make the directory", path))?;
         let this = Self::open(path, force)?;
-        let mut entries = this.dir.entries().map_err(CliError::io("list", path))?;
-        if !force && entries.next().is_some() {
+        let first = this.dir.list_until(&mut |_, _| ControlFlow::Break(()));
+        if first.map_err(CliError::io("list", path))?.is_some() && !force {
             return Err(target(
                 path,
                 "exists and is not empty",
@@ -103,27 +101,26 @@ impl OutDir {
         let dir = self.parent(parent)?;
         check_target(dir, name, force, &path)?;
         let temporary = platform::temporary_name()?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
+        let temporary = OsStr::new(&temporary);
         let file = dir
-            .open_with(&temporary, &options)
+            .create_new(temporary)
             .map_err(CliError::io("create a file for", &path))?;
         let written = fill(&mut file.into_std()).and_then(|value| {
             // Whatever came under that name meanwhile is not replaced either.
             check_target(dir, name, force, &path)?;
-            dir.rename(&temporary, dir, name)
+            dir.rename(temporary, dir, name)
                 .map_err(CliError::io("create", &path))?;
             Ok(value)
         });
         if written.is_err() {
             // The first error is the one to tell; the name says that this is no one's file.
-            let _ = dir.remove_file(&temporary);
+            let _ = dir.unlink(temporary);
         }
         written
     }
 
     /// The directory below, made as needed, and never through a link.
-    fn parent(&mut self, path: &str) -> Result<&Dir> {
+    fn parent(&mut self, path: &str) -> Result<&SystemDir> {
         if path.is_empty() {
             return Ok(&self.dir);
         }
@@ -135,59 +132,54 @@ impl OutDir {
         Ok(self.recent.as_ref().map_or(&self.dir, |(_, dir)| dir))
     }
 
-    fn descend(&self, path: &str) -> Result<Dir> {
-        let mut shown = self.path.clone();
-        let mut below = None;
-        for part in path.split('/') {
+    fn descend(&self, path: &str) -> Result<SystemDir> {
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        let mut shown = self.path.join(first);
+        let mut below = step_into(&self.dir, first, &shown)?;
+        for part in rest.split('/').filter(|part| !part.is_empty()) {
             shown.push(part);
-            let dir = below.as_ref().unwrap_or(&self.dir);
-            match dir.create_dir(part) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(CliError::io("make the directory", &shown)(e));
-                }
-                _ => {}
-            }
-            let next =
-                dir.open_dir_nofollow(part)
-                    .map_err(|error| match dir.symlink_metadata(part) {
-                        Ok(found) if found.is_symlink() => link(&shown),
-                        Ok(found) if !found.is_dir() => {
-                            target(&shown, "is in the way of a directory", "name another DEST")
-                        }
-                        _ => CliError::io("open the directory", &shown)(error),
-                    })?;
-            below = Some(next);
+            below = step_into(&below, part, &shown)?;
         }
-        // The path has a component, so that there is one.
-        below.map_or_else(
-            || {
-                self.dir
-                    .try_clone()
-                    .map_err(CliError::io("open", &self.path))
-            },
-            Ok,
-        )
+        Ok(below)
     }
 }
 
+/// The directory `name` in `dir`, made where it is missing; `path` serves errors.
+fn step_into(dir: &SystemDir, name: &str, path: &Path) -> Result<SystemDir> {
+    let name = OsStr::new(name);
+    match dir.make_dir(name) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(CliError::io("make the directory", path)(e));
+        }
+        _ => {}
+    }
+    dir.child(name).map_err(|error| match dir.kind(name) {
+        Ok(Some(EntryKind::Link)) => link(path),
+        Ok(Some(EntryKind::File | EntryKind::Other)) => {
+            target(path, "is in the way of a directory", "name another DEST")
+        }
+        _ => CliError::io("open the directory", path)(error),
+    })
+}
+
 /// What bears the name may be replaced only if it is a file, and only if that was asked for.
-fn check_target(dir: &Dir, name: &OsStr, force: bool, path: &Path) -> Result<()> {
-    match dir.symlink_metadata(name) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(CliError::io("look at", path)(e)),
-        Ok(found) if found.is_symlink() => Err(link(path)),
-        Ok(found) if found.is_dir() => Err(target(
+fn check_target(dir: &SystemDir, name: &OsStr, force: bool, path: &Path) -> Result<()> {
+    let found = dir.kind(name).map_err(CliError::io("look at", path))?;
+    match found {
+        None => Ok(()),
+        Some(EntryKind::Link) => Err(link(path)),
+        Some(EntryKind::Directory) => Err(target(
             path,
             "is a directory",
             "name a file in it, or another DEST",
         )),
-        Ok(found) if !found.is_file() => Err(target(
+        Some(EntryKind::Other) => Err(target(
             path,
             "exists and is not a regular file",
             "name another DEST",
         )),
-        Ok(_) if force => Ok(()),
-        Ok(_) => Err(target(
+        Some(EntryKind::File) if force => Ok(()),
+        Some(EntryKind::File) => Err(target(
             path,
             "exists already",
             "name another DEST, or replace it with --force",

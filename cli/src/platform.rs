@@ -17,7 +17,33 @@ use crate::{
 
 /// The absolute path without links.
 pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
-    std::fs::canonicalize(path).map_err(CliError::io("find", path))
+    real(path).map_err(CliError::io("find", path))
+}
+
+/// As [`canonical`], with the system's error.
+#[cfg(not(target_os = "wasi"))]
+pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
+    std::fs::canonicalize(path)
+}
+
+/// As [`canonical`], with the system's error. A guest cannot look at what is above the directories that it was
+/// granted, so that links on the way to them are not seen; nor are there any `..` out of them.
+#[cfg(target_os = "wasi")]
+pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
+    use std::path::Component;
+
+    std::fs::metadata(path)?;
+    let mut real = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => real.push(name),
+            Component::ParentDir => {
+                real.pop();
+            }
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Ok(real)
 }
 
 /// What of a path is there already, and the whole path, both without links in what is there.
@@ -25,7 +51,7 @@ pub(crate) fn settle(path: &Path) -> Result<(PathBuf, PathBuf)> {
     let mut missing = Vec::new();
     let mut there = path;
     loop {
-        match std::fs::canonicalize(there) {
+        match real(there) {
             Ok(real) => {
                 let whole = missing
                     .iter()
@@ -65,7 +91,18 @@ pub(crate) fn open_regular(path: &Path, follow: bool) -> Result<(File, u64)> {
         options.custom_flags(flags.bits().cast_signed());
     }
     #[cfg(not(unix))]
-    let _ = follow;
+    {
+        // There is no flag for it; what the name becomes meanwhile stays within what the host granted.
+        let found = if follow {
+            std::fs::metadata(path)
+        } else {
+            std::fs::symlink_metadata(path)
+        };
+        let found = found.map_err(CliError::io("open", path))?;
+        if !found.is_file() {
+            return Err(not_a_file(path, found.file_type()));
+        }
+    }
     let open = || -> io::Result<_> {
         let file = options.open(path)?;
         let metadata = file.metadata()?;
@@ -120,7 +157,19 @@ pub(crate) fn not_a_file(path: &Path, kind: FileType) -> CliError {
 
 /// The path by which the store refers to a file outside it.
 pub(crate) fn external_path(path: &Path) -> Result<ExternalPath> {
+    check_names_a_place(path)?;
     plain_external_path(&canonical(path)?)
+}
+
+/// Refuses a path that means something else outside a sandbox than in it: what a relative one is relative to is
+/// not known there.
+pub(crate) fn check_names_a_place(path: &Path) -> Result<()> {
+    match cfg!(target_os = "wasi") && path.is_relative() {
+        true => Err(CliError::Relative {
+            path: printable(path),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// The same for an absolute path without links that need not lead to anything yet.

@@ -13,6 +13,7 @@ use crate::{
     names::{self, Rules},
     outdir::OutDir,
     output::{Out, Tally, printable},
+    platform,
     store::{self, Store},
 };
 
@@ -105,7 +106,7 @@ impl Target<'_> {
             } else {
                 there
             };
-            match (std::fs::canonicalize(path), there.parent()) {
+            match (platform::real(path), there.parent()) {
                 (Ok(real), _) => break real,
                 (Err(_), Some(parent)) => there = parent,
                 // Opening it will tell what is wrong.

@@ -32,6 +32,9 @@ pub(crate) fn run(global: &Global, args: &Export, out: &mut Out) -> Result<Exit>
         ));
     }
     out.finish_unread();
+    if args.in_place {
+        platform::check_names_a_place(dest)?;
+    }
     let place = Place::of(dest)?;
     let mode = match (args.in_place, args.forget) {
         (true, _) => ExportMode::Reference,

@@ -1,0 +1,135 @@
+//! Everything that must pass.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    lists,
+    steps::{cargo, root, run, step, target_dir},
+    wasm::{self, Target},
+};
+
+/// Everything that must pass.
+pub(crate) fn test() -> Result<()> {
+    let started = Instant::now();
+    wasm::targets()?;
+    step("formatting", "fmt --all --check")?;
+    step(
+        "lints",
+        "clippy --workspace --all-targets --all-features --locked -- -D warnings",
+    )?;
+    for target in Target::ALL {
+        let packages = lists::PACKAGES;
+        step(
+            &format!("lints under {target}"),
+            &format!("clippy {packages} --all-targets --target {target} --locked -- -D warnings"),
+        )?;
+    }
+    let modules = wasm::modules()?;
+    step("tests", "test --workspace --all-features --locked")?;
+    under_wasi()?;
+    under_node(&modules)?;
+    examples()?;
+    let mut docs = cargo("doc --workspace --no-deps --document-private-items --locked");
+    run("docs", docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+    dependencies()?;
+    println!("xtask: all passed in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// The same tests under WASI, and whether they are the same.
+fn under_wasi() -> Result<()> {
+    step(
+        "the runner of tests under WASI",
+        "build --locked --package flatbao-host --bin flatbao-wasm-runner",
+    )?;
+    let runner = target_dir().join("debug/flatbao-wasm-runner");
+    for target in Target::ALL {
+        let packages = lists::PACKAGES;
+        let mut tests = cargo(&format!("test {packages} --target {target} --locked"));
+        tests.env(target.runner_variable(), &runner);
+        run(&format!("tests under {target}"), &mut tests)?;
+    }
+    lists::compare(&runner)
+}
+
+/// The tests of the command, run as a WASI program by a runtime that nobody here wrote.
+fn under_node(modules: &wasm::Modules) -> Result<()> {
+    let Some(version) = wasm::node() else {
+        println!(
+            "xtask: the command was not tested under Node: there is no Node from version 20 on"
+        );
+        return Ok(());
+    };
+    let mut tests = cargo("test --package flatbao --test scenes --locked");
+    tests
+        .env("FLATBAO_TEST_COMMAND", root().join("cli/wasi/flatbao-node"))
+        .env("FLATBAO_MODULE", &modules.plain);
+    run(&format!("the command under Node {version}"), &mut tests)
+}
+
+/// Runs every example there is: each ends with an error when something is not as it says.
+fn examples() -> Result<()> {
+    let mut found = Vec::new();
+    for crate_dir in read_names(&root())? {
+        let dir = crate_dir.join("examples");
+        if dir.is_dir() {
+            found.extend(read_names(&dir)?);
+        }
+    }
+    found.sort();
+    for path in found
+        .iter()
+        .filter(|path| path.extension() == Some("rs".as_ref()))
+    {
+        let name = path.file_stem().and_then(|stem| stem.to_str());
+        let name = name.with_context(|| format!("{} has no name", path.display()))?;
+        let example = format!("example {name}");
+        step(&example, &format!("run --quiet --locked --example {name}"))?;
+    }
+    Ok(())
+}
+
+fn read_names(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// `cargo deny` where it is installed. It is the one check that is left out where it is not, and says so.
+fn dependencies() -> Result<()> {
+    let version = cargo("deny --version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !version.is_ok_and(|status| status.success()) {
+        println!(
+            "xtask: dependencies not checked: `cargo install cargo-deny --locked` installs the check"
+        );
+        return Ok(());
+    }
+    step("dependencies", "deny check bans licenses sources")?;
+    // The advisories come over the network: without it there is no answer, and that is not a failure.
+    if !cargo("deny fetch db")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        println!("xtask: advisories not checked: their database cannot be fetched");
+        return Ok(());
+    }
+    step("advisories", "deny check advisories")
+}
+
+/// The exchange with the peer.
+pub(crate) fn interop() -> Result<()> {
+    let mut test = cargo("test --locked");
+    run(
+        "exchange with the peer",
+        test.current_dir(root().join("tests/interop")),
+    )
+}
