@@ -40,7 +40,7 @@ Example: flatbao add photos --tag photos && flatbao ls photos";
 /// A content-addressed store that never hands out a byte it has not proved
 #[derive(Debug, Parser)]
 #[command(name = "flatbao", version, after_help = EXIT_CODES, max_term_width = 100)]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
