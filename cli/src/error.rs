@@ -3,7 +3,8 @@
 use std::{io, path::Path};
 
 use flatbao_core::{
-    BackendError, Error as StoreError, Hash, NotWritable, StreamError, TagFileError, text::chain,
+    BackendError, BatchError, Error as StoreError, Hash, NotWritable, StreamError, TagFileError,
+    text::chain,
 };
 use flatbao_fs::FsError;
 
@@ -236,6 +237,9 @@ fn exit_of(error: &StoreError) -> Exit {
 
 /// In the words of the command where it has some, in those of the library otherwise.
 fn hint_of(error: &StoreError) -> Option<String> {
+    if let Some(text) = hint_of_platform(error) {
+        return Some(text.to_owned());
+    }
     let text = match error {
         StoreError::Collection { hash, .. } => {
             return Some(format!(
@@ -295,12 +299,30 @@ fn hint_of(error: &StoreError) -> Option<String> {
         StoreError::InUse { .. } => {
             "remove the tag first with `flatbao tag rm`; `flatbao rm --force` deletes a tagged blob"
         }
+        StoreError::NotLocked => {
+            "leave out --locking none, or write --locking held if whoever started this command holds the lock"
+        }
         StoreError::Root { .. } => {
             "add the missing content again, or `flatbao tag rm` the tag, or `flatbao tag set --format raw` it"
         }
         _ => return error.hint(),
     };
     Some(text.to_owned())
+}
+
+/// What to do where the platform has no locks, or cannot sync.
+fn hint_of_platform(error: &StoreError) -> Option<&'static str> {
+    let (StoreError::Backend(source) | StoreError::Batch(BatchError { source, .. })) = error else {
+        return None;
+    };
+    match source {
+        source if source.io_kind() != Some(io::ErrorKind::Unsupported) => None,
+        BackendError::Io { op: "lock", .. } => {
+            Some("there are no locks here: --locking held or --locking none does without")
+        }
+        BackendError::Sync { .. } => Some("--durability atomic does without syncing"),
+        _ => None,
+    }
 }
 
 fn list(hashes: &[Hash]) -> String {

@@ -1,9 +1,12 @@
 //! Finding, opening and making the store that the options name.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use flatbao_core::{
-    Hash, OpenOptions, Recovery,
+    Durability, Error, Hash, OpenOptions, Recovery,
     store::{Mode, State, Status, TagsFound},
 };
 use flatbao_fs::{
@@ -11,7 +14,7 @@ use flatbao_fs::{
 };
 
 use crate::{
-    args::Global,
+    args::{Global, Locker, Promise},
     error::{CliError, Result},
     output::{Out, printable},
     platform,
@@ -42,6 +45,17 @@ pub(crate) fn to_write(global: &Global, command: &'static str, out: &mut Out) ->
     check_writing(global, command)?;
     existing(global)?;
     open(open_ambient(&global.store)?, Mode::ReadWrite, global, out)
+}
+
+/// As [`to_write`], for commands that only take away. Without a lock they could do nothing, which is told before
+/// they look for what they would take.
+pub(crate) fn to_remove(global: &Global, command: &'static str, out: &mut Out) -> Result<Store> {
+    check_writing(global, command)?;
+    existing(global)?;
+    if global.special.locking == Locker::None {
+        return Err(Error::NotLocked.into());
+    }
+    to_write(global, command, out)
 }
 
 /// Opens for writing, and makes the store where there is nothing.
@@ -77,7 +91,16 @@ pub(crate) fn directory(global: &Global) -> Result<PathBuf> {
 }
 
 fn make(global: &Global, out: &mut Out) -> Result<Store> {
-    open(create_ambient(&global.store)?, Mode::ReadWrite, global, out)
+    let path = &global.store;
+    let backend = match global.special.durability {
+        Promise::Durable => create_ambient(path)?,
+        // As that, without a sync of the directories that are made.
+        Promise::Atomic => {
+            fs::create_dir_all(path).map_err(CliError::io("create", path))?;
+            open_ambient(path)?
+        }
+    };
+    open(backend, Mode::ReadWrite, global, out)
 }
 
 fn check_writing(global: &Global, command: &'static str) -> Result<()> {
@@ -111,17 +134,28 @@ fn open_granting(mode: Mode, global: &Global, roots: &[PathBuf], out: &mut Out) 
         })?;
         grant_ambient(&mut backend, prefix, root)?;
     }
-    open_granted(backend, mode, out)
+    open_granted(backend, mode, global, out)
 }
 
 fn open(mut backend: FsBackend, mode: Mode, global: &Global, out: &mut Out) -> Result<Store> {
     grant(&mut backend, global)?;
-    open_granted(backend, mode, out)
+    open_granted(backend, mode, global, out)
 }
 
-fn open_granted(backend: FsBackend, mode: Mode, out: &mut Out) -> Result<Store> {
+fn open_granted(
+    mut backend: FsBackend,
+    mode: Mode,
+    global: &Global,
+    out: &mut Out,
+) -> Result<Store> {
+    // What the platform promises is not raised.
+    if global.special.durability == Promise::Atomic {
+        backend = backend.with_durability(Durability::Atomic);
+    }
     out.meter.start("opening the store", None);
-    let options = OpenOptions::default().mode(mode);
+    let options = OpenOptions::default()
+        .mode(mode)
+        .locking(global.special.locking.into());
     let opened = Store::open_with(backend, system_env(), options, &mut out.meter.watch());
     out.meter.stop();
     let (store, recovery) = opened?;

@@ -4,18 +4,21 @@ mod alone;
 mod content;
 mod keeping;
 mod looking;
+mod special;
 mod streams;
 mod tags;
 
 use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
+use flatbao_core::{Durability, store::Locking};
 
 pub(crate) use self::{
     alone::{Completions, HashFiles, Man},
     content::{Add, Cat, Export, Get, Init},
     keeping::{Gc, Repair, Rm, Verify},
     looking::{Doctor, Du, Ls, Stat},
+    special::{Locker, Promise, Special},
     streams::{Copy, Receive, Slice},
     tags::{TagCommand, TagRm, TagSet},
 };
@@ -40,7 +43,7 @@ Example: flatbao add photos --tag photos && flatbao ls photos";
 /// A content-addressed store that never hands out a byte it has not proved
 #[derive(Debug, Parser)]
 #[command(name = "flatbao", version, after_help = EXIT_CODES, max_term_width = 100)]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
@@ -80,6 +83,22 @@ pub(crate) struct Global {
     /// Follow no external path
     #[arg(long, global = true, conflicts_with = "external")]
     pub(crate) no_external: bool,
+    #[command(flatten)]
+    pub(crate) special: Special,
+}
+
+impl Cli {
+    /// Who keeps other writers out of the stores that the command writes to, as the arguments say it.
+    #[must_use]
+    pub fn locking(&self) -> Locking {
+        self.global.special.locking.into()
+    }
+
+    /// What a write to a store is worth, as the arguments say it.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.global.special.durability.into()
+    }
 }
 
 /// Where external paths that begin with a prefix are looked up.

@@ -25,7 +25,7 @@ pub(crate) fn run(global: &Global, args: &Gc, out: &mut Out) -> Result<Exit> {
         return dry_run(&plan(&store, options, out)?, out);
     }
     out.finish_unread();
-    let store = store::to_write(global, "gc", out)?;
+    let store = store::to_remove(global, "gc", out)?;
     let plan = plan(&store, options, out)?;
     sweep(&store, plan, out)
 }

@@ -15,7 +15,7 @@ use crate::{
 
 pub(crate) fn run(global: &Global, args: &Rm, out: &mut Out) -> Result<Exit> {
     out.finish_unread();
-    let store = store::to_write(global, "rm", out)?;
+    let store = store::to_remove(global, "rm", out)?;
     let mut tally = Tally::default();
     for reference in &args.references {
         match remove(&store, reference, args.force, out) {
