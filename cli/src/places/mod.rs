@@ -39,11 +39,12 @@ pub struct StorePlace {
 /// What is done with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreAccess {
-    /// It is read, and nothing in it is made or locked. There need not be one, which is told then.
+    /// It is read, and nothing in it changes. There need not be one, which is told then.
     Read,
     /// It is written. There need not be one, which is told then.
     Write,
-    /// It is written, and made with its parents where there is none.
+    /// It is written, and made with its parents where there is none. Where writes are durable the directory above
+    /// it, or above what is there of its parents, is synced.
     Fill,
 }
 
