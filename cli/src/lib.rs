@@ -1,11 +1,20 @@
 //! The command `flatbao`: a store of verified blobs, from a shell.
 //!
 //! This is the command as a library, for its own program and for a host that runs it somewhere else. [`run`] does
-//! all of it; [`Cli`] is the grammar, with which a host may [parse](parse) the same arguments.
+//! all of it. A host that runs it elsewhere [parses](parse) the same arguments first, and grants what [`Cli::places`]
+//! says that the command touches.
 //!
 //! ```
-//! let cli = flatbao::parse(["flatbao", "--store", "blobs", "ls"]);
-//! assert!(cli.is_ok());
+//! use flatbao::{Access, StoreAccess};
+//!
+//! # fn main() -> Result<(), std::process::ExitCode> {
+//! let cli = flatbao::parse(["flatbao", "--store", "blobs", "add", "photos"])?;
+//! let places = cli.places();
+//! assert_eq!(places.stores[0].access, StoreAccess::Fill);
+//! assert_eq!(places.outside[0].path.to_str(), Some("photos"));
+//! assert_eq!(places.outside[0].access, Access::Read);
+//! # Ok(())
+//! # }
 //! ```
 #![forbid(unsafe_code)]
 
@@ -19,6 +28,7 @@ mod findings;
 mod names;
 mod outdir;
 mod output;
+mod places;
 mod platform;
 mod progress;
 mod range;
@@ -31,7 +41,10 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use clap::Parser;
 
-pub use crate::args::Cli;
+pub use crate::{
+    args::Cli,
+    places::{Access, ExternalPlace, Place, Places, StoreAccess, StorePlace},
+};
 use crate::{error::Exit, output::Out};
 
 /// Runs the command with these arguments, of which the first is the program's name, on this process's standard

@@ -51,6 +51,11 @@ pub(crate) fn resolve(store: &Store, text: &OsStr) -> Result<Resolved> {
     })
 }
 
+/// The hash that an argument is, if it is a full one: then it means that blob and no other, wherever it is.
+pub(crate) fn full_hash(text: &OsStr) -> Option<Hash> {
+    text.to_str()?.parse().ok()
+}
+
 /// The tag that an argument means: its bytes as they are or, where there is no such tag, what they are the
 /// printed form of.
 pub(crate) fn tag_of(tags: &TagMap, bytes: &[u8]) -> Option<Tag> {

@@ -20,7 +20,7 @@ pub(crate) use self::{
     looking::{Doctor, Du, Ls, Stat},
     special::{Locker, Promise, Special},
     streams::{Copy, Receive, Slice},
-    tags::{TagCommand, TagRm, TagSet},
+    tags::{TagCommand, TagLs, TagRm, TagSet},
 };
 
 const EXIT_CODES: &str = "\

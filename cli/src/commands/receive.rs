@@ -27,7 +27,7 @@ pub(crate) fn run(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit
     let tag = args.tag.as_deref().map(tag::new_name).transpose()?;
     // So that a mistyped path makes no store, nor a name of something that is not there.
     let mut stream = Stream::open(&args.file)?;
-    let store = match full_hash(&args.reference) {
+    let store = match reference::full_hash(&args.reference) {
         Some(_) => store::to_fill(global, "receive", out)?,
         None => store::to_write(global, "receive", out)?,
     };
@@ -68,7 +68,7 @@ fn missing(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit> {
         Ok(store) => store,
         // Of a full hash everything is missing where there is no store.
         Err(error @ CliError::NoStore { .. }) => {
-            let hash = full_hash(&args.reference).ok_or(error)?;
+            let hash = reference::full_hash(&args.reference).ok_or(error)?;
             return told(hash, &Available::default(), out);
         }
         Err(error) => return Err(error),
@@ -110,13 +110,9 @@ fn exact(ranges: &ByteRanges) -> Value {
     pairs.collect()
 }
 
-fn full_hash(text: &OsStr) -> Option<Hash> {
-    text.to_str()?.parse().ok()
-}
-
 /// A hash that is not there yet names a blob as well.
 fn blob(store: &Store, text: &OsStr) -> Result<Hash> {
-    match full_hash(text) {
+    match reference::full_hash(text) {
         Some(hash) => Ok(hash),
         None => Ok(reference::resolve(store, text)?.hash),
     }
