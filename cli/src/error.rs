@@ -316,11 +316,13 @@ fn hint_of_platform(error: &StoreError) -> Option<&'static str> {
         return None;
     };
     match source {
-        source if source.io_kind() != Some(io::ErrorKind::Unsupported) => None,
-        BackendError::Io { op: "lock", .. } => {
-            Some("there are no locks here: --locking held or --locking none does without")
+        BackendError::NoLocks { .. } => Some(
+            "write --locking held if whoever started this command holds the lock; --locking none does without, and \
+             deletes nothing",
+        ),
+        BackendError::NoSync => {
+            Some("run it under a host that syncs directories; --durability atomic does without")
         }
-        BackendError::Sync { .. } => Some("--durability atomic does without syncing"),
         _ => None,
     }
 }

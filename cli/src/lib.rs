@@ -30,6 +30,7 @@ mod outdir;
 mod output;
 mod places;
 mod platform;
+#[cfg_attr(target_os = "wasi", path = "no_progress.rs")]
 mod progress;
 mod range;
 mod reference;

@@ -1,16 +1,13 @@
 //! Finding, opening and making the store that the options name.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use flatbao_core::{
     Durability, Error, Hash, OpenOptions, Recovery,
     store::{Mode, State, Status, TagsFound},
 };
 use flatbao_fs::{
-    Found, FsBackend, create_ambient, grant_ambient, open_ambient, probe, system_env,
+    Found, FsBackend, create_ambient_with, grant_ambient, open_ambient, probe, system_env,
 };
 
 use crate::{
@@ -91,15 +88,7 @@ pub(crate) fn directory(global: &Global) -> Result<PathBuf> {
 }
 
 fn make(global: &Global, out: &mut Out) -> Result<Store> {
-    let path = &global.store;
-    let backend = match global.special.durability {
-        Promise::Durable => create_ambient(path)?,
-        // As that, without a sync of the directories that are made.
-        Promise::Atomic => {
-            fs::create_dir_all(path).map_err(CliError::io("create", path))?;
-            open_ambient(path)?
-        }
-    };
+    let backend = create_ambient_with(&global.store, global.special.durability.into())?;
     open(backend, Mode::ReadWrite, global, out)
 }
 

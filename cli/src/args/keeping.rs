@@ -3,7 +3,6 @@
 use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
-use jiff::SignedDuration;
 
 /// Remove blobs now; refuses when a tag reaches one
 #[derive(Debug, Args)]
@@ -71,15 +70,14 @@ pub(crate) struct Verify {
 pub(crate) struct Budget(pub(crate) Duration);
 
 impl FromStr for Budget {
-    type Err = jiff::Error;
+    type Err = humantime::DurationError;
 
     /// A number is a number of seconds.
-    fn from_str(text: &str) -> Result<Self, jiff::Error> {
-        if let Ok(seconds) = text.parse() {
-            return Ok(Self(Duration::from_secs(seconds)));
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(seconds) => Ok(Self(Duration::from_secs(seconds))),
+            Err(_) => humantime::parse_duration(text).map(Self),
         }
-        let span: SignedDuration = text.parse()?;
-        Ok(Self(span.try_into()?))
     }
 }
 

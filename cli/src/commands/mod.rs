@@ -1,5 +1,7 @@
 //! One module a command.
 
+#[cfg(target_os = "wasi")]
+use crate::error::CliError;
 use crate::{
     args::{Cli, Command, TagCommand},
     error::{Exit, Result},
@@ -8,6 +10,7 @@ use crate::{
 
 mod add;
 mod cat;
+#[cfg(not(target_os = "wasi"))]
 mod completions;
 mod copy;
 mod doctor;
@@ -18,6 +21,7 @@ mod get;
 mod hash;
 mod init;
 mod ls;
+#[cfg(not(target_os = "wasi"))]
 mod man;
 mod receive;
 mod repair;
@@ -50,7 +54,15 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<Exit> {
         Command::Repair(args) => repair::run(global, args, out),
         Command::Doctor(_) => doctor::run(global, out),
         Command::Hash(args) => hash::run(args, out),
+        #[cfg(not(target_os = "wasi"))]
         Command::Completions(args) => completions::run(args, out),
+        #[cfg(not(target_os = "wasi"))]
         Command::Man(args) => man::run(args, out),
+        // What is made once for the shell and the manual is made outside.
+        #[cfg(target_os = "wasi")]
+        Command::Completions(_) | Command::Man(_) => Err(CliError::usage(
+            "this command is not there in a sandbox",
+            "run it with the native `flatbao`: what it makes is the same",
+        )),
     }
 }

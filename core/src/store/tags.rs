@@ -231,7 +231,18 @@ fn auto_name(millis: i64) -> String {
     let (earliest, latest) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
     let nearest = if millis < 0 { earliest } else { latest };
     let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(nearest);
-    time.strftime("auto-%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    let time = jiff::tz::Offset::UTC.to_datetime(time);
+    // Field by field: the formatter of patterns is as large as all tags take.
+    format!(
+        "auto-{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        time.year(),
+        time.month(),
+        time.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.millisecond()
+    )
 }
 
 #[cfg(test)]
