@@ -10,8 +10,9 @@ use std::io;
 
 use crate::{
     ReadAt, WriteAt,
+    hasher::Hashed,
     io::{read_full_at, write_all_at},
-    tree::{Cv, Hashed, PAGE_GROUPS, PAIR, PAIR_LEN, PREFIX, Subtree, groups, merge},
+    tree::{Cv, PAGE_GROUPS, PAIR, PAIR_LEN, PREFIX, Subtree, groups, merge},
 };
 
 /// Writes pages of group values as they come, then makes an outboard of them.
@@ -113,7 +114,9 @@ mod tests {
     use super::*;
     use crate::{
         Hash,
-        tree::{GROUP, GROUP_LEN, TreeHasher, group_cv, left_of, outboard_len},
+        hasher::TreeHasher,
+        leaves::group_value,
+        tree::{GROUP, GROUP_LEN, left_of, outboard_len},
     };
 
     #[derive(Default)]
@@ -152,7 +155,7 @@ mod tests {
 
     /// The writer under test, fed in pieces.
     fn written(data: &[u8], page_groups: u64, piece: usize) -> (Hash, Vec<u8>) {
-        let mut hasher = TreeHasher::with_page_groups(page_groups);
+        let mut hasher = TreeHasher::with_page_groups(usize::try_from(page_groups).unwrap());
         let writer = OutboardWriter { page_groups };
         let mut file = Mem::default();
         for piece in data.chunks(piece) {
@@ -176,7 +179,7 @@ mod tests {
             if data.len() <= GROUP_LEN {
                 return match is_root {
                     true => *blake3::hash(data).as_bytes(),
-                    false => group_cv(first, data),
+                    false => group_value(first, data),
                 };
             }
             let at = out.len();

@@ -10,8 +10,9 @@ use range_collections::{RangeSet2, range_set::RangeSetRange};
 use crate::{
     Error, Hash, ReadAt,
     io::read_full_at,
+    leaves::group_value,
     ranges::Selection,
-    tree::{Cv, GROUP_CHUNKS, PAIR_LEN, Subtree, group_cv, groups, parent, split_pair},
+    tree::{Cv, GROUP_CHUNKS, PAIR_LEN, Subtree, groups, parent, split_pair},
 };
 
 /// Bytes of the outboard that are read at once.
@@ -37,7 +38,7 @@ impl Leaf {
         if self.is_root {
             Hash::of(bytes).as_bytes() == &self.value
         } else {
-            group_cv(self.group, bytes) == self.value
+            group_value(self.group, bytes) == self.value
         }
     }
 }
@@ -306,7 +307,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tree::{GROUP, GROUP_LEN, TreeHasher, group_range, left_of, merge, outboard_len};
+    use crate::{
+        hasher::TreeHasher,
+        tree::{GROUP, GROUP_LEN, group_range, left_of, merge, outboard_len},
+    };
 
     fn bytes(size: usize) -> Vec<u8> {
         (0..size)

@@ -7,9 +7,7 @@
 
 use std::ops::Range;
 
-use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
-
-use crate::Hash;
+use blake3::hazmat::{Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 /// Bytes of a chunk, the leaf of BLAKE3.
 pub const CHUNK: u64 = 1024;
@@ -67,24 +65,6 @@ pub const fn group_range(group: u64, size: u64) -> Range<u64> {
 /// How many of `n` leaves, at least two, are in the left subtree: the largest power of two below `n`.
 pub(crate) const fn left_of(n: u64) -> u64 {
     1 << (u64::BITS - 1 - (n - 1).leading_zeros())
-}
-
-/// The chaining value of group `group` with these bytes, which are not all of the blob.
-pub(crate) fn group_cv(group: u64, bytes: &[u8]) -> Cv {
-    subtree_cv(group * GROUP_CHUNKS, bytes)
-}
-
-/// The chaining value of a subtree with these bytes, from chunk `start` on, which are not all of the blob.
-pub(crate) fn subtree_cv(start: u64, bytes: &[u8]) -> Cv {
-    let mut hasher = subtree_hasher(start);
-    hasher.update(bytes);
-    hasher.finalize_non_root()
-}
-
-fn subtree_hasher(start: u64) -> blake3::Hasher {
-    let mut hasher = blake3::Hasher::new();
-    hasher.set_input_offset(start * CHUNK);
-    hasher
 }
 
 /// The hash of a parent: of the whole blob when it is the root, a chaining value otherwise.
@@ -202,113 +182,6 @@ impl Subtree {
     /// Bytes of all its pairs.
     pub(crate) const fn pairs_len(self) -> u64 {
         (self.groups - 1) * PAIR
-    }
-}
-
-/// Hashes a stream of bytes of unknown length into group values, page by page.
-pub(crate) struct TreeHasher {
-    /// Groups of a page; another number than [`PAGE_GROUPS`] in tests.
-    page_groups: u64,
-    /// The group being hashed. It is finished when more bytes come, since the last one may be the root.
-    group: blake3::Hasher,
-    /// Bytes in it.
-    filled: usize,
-    size: u64,
-    /// Values of the finished groups of the current page.
-    page: Vec<Cv>,
-    /// Values of the finished pages.
-    pages: Vec<Cv>,
-}
-
-/// What a whole stream hashed to.
-pub(crate) struct Hashed {
-    pub(crate) hash: Hash,
-    pub(crate) size: u64,
-    /// The groups of the last page.
-    pub(crate) last_page: Vec<Cv>,
-    /// One value a page; a single one is of no use, since it is the root.
-    pub(crate) pages: Vec<Cv>,
-}
-
-impl TreeHasher {
-    pub(crate) fn new() -> Self {
-        Self::with_page_groups(PAGE_GROUPS)
-    }
-
-    pub(crate) fn with_page_groups(page_groups: u64) -> Self {
-        Self {
-            page_groups,
-            group: subtree_hasher(0),
-            filled: 0,
-            size: 0,
-            page: Vec::new(),
-            pages: Vec::new(),
-        }
-    }
-
-    /// Bytes hashed so far.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Hashes more bytes. Every page that is full, and known not to be the last one, goes to `full` with
-    /// its number and the values of its groups.
-    pub(crate) fn update<E>(
-        &mut self,
-        mut bytes: &[u8],
-        mut full: impl FnMut(u64, &[Cv]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        while !bytes.is_empty() {
-            if self.filled == GROUP_LEN {
-                self.finish_group();
-                if self.page.len() as u64 == self.page_groups {
-                    full(self.pages.len() as u64, &self.page)?;
-                    self.finish_page();
-                }
-            }
-            let (now, later) = bytes.split_at(bytes.len().min(GROUP_LEN - self.filled));
-            self.group.update(now);
-            self.filled += now.len();
-            self.size += now.len() as u64;
-            bytes = later;
-        }
-        Ok(())
-    }
-
-    fn finish_group(&mut self) {
-        self.page.push(self.group.finalize_non_root());
-        self.group = subtree_hasher(self.size / CHUNK);
-        self.filled = 0;
-    }
-
-    fn finish_page(&mut self) {
-        self.pages.push(merge(&self.page, false, &mut Vec::new()));
-        self.page.clear();
-    }
-
-    pub(crate) fn finish(mut self) -> Hashed {
-        let (size, is_single) = (self.size, self.size <= GROUP);
-        let last_page = if is_single {
-            Vec::new()
-        } else {
-            self.page.push(self.group.finalize_non_root());
-            std::mem::take(&mut self.page)
-        };
-        let mut unused = Vec::new();
-        let hash = if is_single {
-            self.group.finalize().into()
-        } else if self.pages.is_empty() {
-            Hash::from_bytes(merge(&last_page, true, &mut unused))
-        } else {
-            self.pages.push(merge(&last_page, false, &mut unused));
-            Hash::from_bytes(merge(&self.pages, true, &mut Vec::new()))
-        };
-        Hashed {
-            hash,
-            size,
-            last_page,
-            pages: self.pages,
-        }
     }
 }
 

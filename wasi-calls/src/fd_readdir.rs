@@ -60,12 +60,12 @@ pub fn list(dir: BorrowedFd<'_>, each: &mut dyn FnMut(&[u8], Kind)) -> io::Resul
 /// Fills a buffer with entries from the first one on, and says how much of it.
 fn read(dir: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     let mut used = 0;
-    // SAFETY: `buf` is valid for writes of its length, `used` for one `usize`; the host writes no more than
-    // that and keeps neither. A descriptor that is none is an error of the call.
     #[expect(
         unsafe_code,
         reason = "no library has the call with a buffer of one's own"
     )]
+    // SAFETY: `buf` is valid for writes of its length, `used` for one `usize`; the host writes no more than
+    // that and keeps neither. A descriptor that is none is an error of the call.
     let errno = unsafe {
         raw_fd_readdir(
             dir.as_raw_fd(),

@@ -1,16 +1,25 @@
-//! The calls of a WASI guest that no safe library makes.
+//! Calls out of a WASI sandbox that the standard library does not make: the one place of flatbao with unsafe
+//! code.
 //!
-//! All unsafe code of flatbao is here: every other crate forbids it. Each call has a module of its own, with
-//! a safe function that checks what the call needs. On any other target the crate is empty.
+//! Every call has a module of its own. What it is handed is checked in safe code, and all that is unsafe is the
+//! call itself. Where a target does not have a call, this crate does not have it either.
 #![deny(unsafe_code)]
 
 #[cfg(all(target_os = "wasi", target_env = "p1"))]
 mod fd_readdir;
-#[cfg(all(target_os = "wasi", target_env = "p1"))]
-pub use fd_readdir::list;
-
+// Its checks are tested where tests run.
+#[cfg(any(
+    test,
+    all(feature = "host-hash", target_os = "wasi", target_env = "p1")
+))]
+mod groups;
 #[cfg(all(target_os = "wasi", not(target_env = "p1")))]
 mod readdir;
+
+#[cfg(all(target_os = "wasi", target_env = "p1"))]
+pub use fd_readdir::list;
+#[cfg(all(feature = "host-hash", target_os = "wasi", target_env = "p1"))]
+pub use groups::hash_groups;
 #[cfg(all(target_os = "wasi", not(target_env = "p1")))]
 pub use readdir::list;
 

@@ -43,12 +43,12 @@ struct Stream(NonNull<libc::DIR>);
 impl Stream {
     fn open(dir: OwnedFd) -> io::Result<Self> {
         let fd = dir.into_raw_fd();
-        // SAFETY: the descriptor is owned, so that nobody else uses it; the stream closes it, and where there
-        // is no stream it stays open, which harms nothing.
         #[expect(
             unsafe_code,
             reason = "no library goes on after an entry that cannot be told"
         )]
+        // SAFETY: the descriptor is owned, so that nobody else uses it; the stream closes it, and where there
+        // is no stream it stays open, which harms nothing.
         let stream = unsafe { libc::fdopendir(fd) };
         NonNull::new(stream)
             .map(Self)
@@ -58,11 +58,11 @@ impl Stream {
     fn next(&mut self) -> io::Result<Option<(Vec<u8>, Kind)>> {
         // The end and an error are told apart by this alone.
         set_errno(Errno(0));
-        // SAFETY: the stream is open until it is dropped, and nobody else has it.
         #[expect(
             unsafe_code,
             reason = "no library goes on after an entry that cannot be told"
         )]
+        // SAFETY: the stream is open until it is dropped, and nobody else has it.
         let entry = unsafe { libc::readdir(self.0.as_ptr()) };
         let Some(entry) = NonNull::new(entry) else {
             return match errno::errno().0 {
@@ -72,29 +72,29 @@ impl Stream {
             };
         };
         let entry = entry.as_ptr();
-        // SAFETY: an entry stays valid until the next call on its stream, and is initialised.
         #[expect(
             unsafe_code,
             reason = "no library goes on after an entry that cannot be told"
         )]
+        // SAFETY: an entry stays valid until the next call on its stream, and is initialised.
         let kind = match unsafe { (*entry).d_type } {
             libc::DT_REG => Kind::File,
             libc::DT_DIR => Kind::Directory,
             libc::DT_LNK => Kind::Link,
             _ => Kind::Other,
         };
-        // SAFETY: as before; only the address is taken, since the name is longer than its field.
         #[expect(
             unsafe_code,
             reason = "no library goes on after an entry that cannot be told"
         )]
+        // SAFETY: as before; only the address is taken, since the name is longer than its field.
         let name = unsafe { &raw const (*entry).d_name };
+        #[expect(
+            unsafe_code,
+            reason = "no library goes on after an entry that cannot be told"
+        )]
         // SAFETY: the C library ends the name with a zero, within the entry's allocation, from which the
         // pointer was derived.
-        #[expect(
-            unsafe_code,
-            reason = "no library goes on after an entry that cannot be told"
-        )]
         let name = unsafe { CStr::from_ptr(name.cast()) };
         Ok(Some((name.to_bytes().to_vec(), kind)))
     }
@@ -102,8 +102,8 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // SAFETY: the stream is open, and nobody has it any more. There is nothing to do about an error.
         #[expect(unsafe_code, reason = "what closes the stream")]
+        // SAFETY: the stream is open, and nobody has it any more. There is nothing to do about an error.
         let _ = unsafe { libc::closedir(self.0.as_ptr()) };
     }
 }

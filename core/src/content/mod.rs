@@ -4,19 +4,24 @@ use std::sync::{Arc, OnceLock};
 
 use crate::{
     Backend, BackendError, Damage, Error, FileName, Hash, ReadAt, Result,
+    hasher::Hashed,
     homes::{Home, Homes},
     index::Entry,
     io::read_full_at,
+    leaves::{group_value, group_values},
     parts::SizedParts,
     progress::{Watch, unwatched},
     store::{Inner, locked},
     tree::{
-        Cv, GROUP, GROUP_LEN, Hashed, PAGE_GROUPS, Subtree, group_cv, group_range, groups, merge,
-        outboard_len, parent, split_pair, unmerge,
+        Cv, GROUP, GROUP_LEN, PAGE_GROUPS, Subtree, group_range, groups, merge, outboard_len,
+        parent, split_pair, unmerge,
     },
 };
 
 mod walk;
+
+/// Groups that are read and hashed at once.
+const RUN: usize = 16;
 
 /// An opened blob.
 pub(crate) enum Content<O> {
@@ -378,15 +383,16 @@ impl<B: Backend> Inner<B> {
             return Err(None);
         }
         let (mut index, mut failed) = (0, None);
-        let mut buf = vec![0; GROUP_LEN];
+        let mut buf = vec![0; RUN * GROUP_LEN];
         'homes: while let Some(home) = tree.homes.get(self, index, &mut failed) {
             index += 1;
-            let mut values = Vec::new();
-            for group in first..last {
-                let range = group_range(group, rebuilt.size);
-                let bytes = &mut buf[..len_of(&range)];
-                match read_full_at(&home.object, bytes, range.start) {
-                    Ok(read) if read == bytes.len() => values.push(group_cv(group, bytes)),
+            let mut values = vec![[0; 32]; in_page(last - 1) + 1];
+            for (group, values) in (first..).step_by(RUN).zip(values.chunks_mut(RUN)) {
+                let start = group_range(group, rebuilt.size).start;
+                let end = group_range(group + values.len() as u64 - 1, rebuilt.size).end;
+                let bytes = &mut buf[..len_of(&(start..end))];
+                match read_full_at(&home.object, bytes, start) {
+                    Ok(read) if read == bytes.len() => group_values(bytes, group, values),
                     Ok(_) => continue 'homes,
                     Err(e) => {
                         failed = Some(Error::Unreadable {
@@ -428,7 +434,7 @@ impl<B: Backend> Inner<B> {
         while let Some(home) = homes.get(self, index, &mut failed) {
             index += 1;
             match read_full_at(&home.object, &mut bytes, range.start) {
-                Ok(read) if read == bytes.len() && group_cv(group, &bytes) == *value => {
+                Ok(read) if read == bytes.len() && group_value(group, &bytes) == *value => {
                     return Ok(bytes);
                 }
                 // It was never said to have it.
@@ -478,8 +484,8 @@ fn in_page(group: u64) -> usize {
     usize::try_from(group % PAGE_GROUPS).unwrap_or(usize::MAX)
 }
 
-/// The length of a range of at most one group.
+/// The length of a range of a few groups.
 fn len_of(range: &std::ops::Range<u64>) -> usize {
-    // At most `GROUP_LEN`, and so a length in memory.
+    // Less than a page, and so a length in memory.
     usize::try_from(range.end - range.start).unwrap_or(GROUP_LEN)
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use crate::{
     Backend, BlobFormat, Collection, Error, ExternalPath, FileName, Hash, HashAndFormat, Result,
+    hasher::Hashed,
     index::Entry,
     io::{read_full_at, write_all_at},
     kernel::TempTag,
@@ -12,7 +13,6 @@ use crate::{
         ImportOptions, Imported, Inner, Novelty, Stage, hashing::Hashing, locked,
         publication::Publication,
     },
-    tree::Hashed,
 };
 
 /// Bytes written at once: larger writes cost more system time a byte on large-folio kernels.

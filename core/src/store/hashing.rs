@@ -4,10 +4,11 @@ use std::io;
 
 use crate::{
     Backend, BackendError, Error, FileName, Result,
+    hasher::{Hashed, TreeHasher},
     outboard::OutboardWriter,
     progress::{Progress, Watch},
     store::{ImportOptions, Inner, Stage},
-    tree::{GROUP, Hashed, TreeHasher},
+    tree::GROUP,
 };
 
 /// Bytes read from a source at once.

@@ -3,13 +3,13 @@
 use crate::{
     Backend, BackendError, Error, FileName, Hash, ReadAt, Result,
     content::{Rebuilt, content_damage},
+    hasher::Hashed,
     homes::{Home, Homes},
     index::Entry,
     io::read_full_at,
     limits::MAX_REBUILD,
     progress::{Progress, Watch},
     store::{ImportOptions, Inner, Stage, hashing::Hashing, shared},
-    tree::Hashed,
 };
 
 impl<B: Backend> Inner<B> {

@@ -4,12 +4,13 @@ use std::ops::{ControlFlow, Range};
 
 use crate::{
     Hash,
+    leaves::subtree_value,
     ranges::{ChunkRanges, Selection},
     stream::{
         StreamError,
         node::{Node, encoded_len},
     },
-    tree::{CHUNK, Cv, GROUP_CHUNKS, PAIR_LEN, parent, split_pair, subtree_cv},
+    tree::{CHUNK, Cv, GROUP_CHUNKS, PAIR_LEN, parent, split_pair},
 };
 
 /// What has come, proved.
@@ -145,7 +146,7 @@ impl Decoder {
 fn leaf<'a>(node: Node, value: &Cv, offset: u64, bytes: &'a [u8]) -> Result<Item<'a>, StreamError> {
     let found = match node.is_root {
         true => *Hash::of(bytes).as_bytes(),
-        false => subtree_cv(node.start, bytes),
+        false => subtree_value(node.start, bytes),
     };
     debug_assert_eq!(offset, node.start * CHUNK);
     if found == *value {

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::{
+    leaves::subtree_value,
     ranges::Selection,
-    tree::{CHUNK, Cv, GROUP_CHUNKS, PAIR, PREFIX, chunks, left_of, subtree_cv},
+    tree::{CHUNK, Cv, GROUP_CHUNKS, PAIR, PREFIX, chunks, left_of},
 };
 
 /// A subtree, in chunks.
@@ -131,8 +132,8 @@ fn encode_node(node: Node, bytes: &[u8], selection: &Selection, stream: &mut Vec
     let at = usize::try_from(left.chunks * CHUNK).unwrap_or(bytes.len());
     let (left_bytes, right_bytes) = bytes.split_at(at.min(bytes.len()));
     let values: [Cv; 2] = [
-        subtree_cv(left.start, left_bytes),
-        subtree_cv(right.start, right_bytes),
+        subtree_value(left.start, left_bytes),
+        subtree_value(right.start, right_bytes),
     ];
     stream.extend(values.as_flattened());
     encode_node(left, left_bytes, selection, stream)
