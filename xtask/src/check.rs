@@ -32,7 +32,8 @@ pub(crate) fn test() -> Result<()> {
         )?;
     }
     let modules = wasm::modules()?;
-    step("tests", "test --workspace --all-features --locked")?;
+    let workspace = lists::WORKSPACE;
+    step("tests", &format!("test {workspace} --locked"))?;
     under_wasi()?;
     under_node(&modules)?;
     examples()?;

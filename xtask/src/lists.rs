@@ -21,6 +21,12 @@ use crate::{
 pub(crate) const PACKAGES: &str = "--package flatbao-core --package flatbao-fs --package flatbao-mem --package \
                                    flatbao-tests";
 
+/// Their folders.
+const FOLDERS: [&str; 4] = ["core", "backend-fs", "backend-mem", "tests"];
+
+/// What all tests are run with natively.
+pub(crate) const WORKSPACE: &str = "--workspace --all-features";
+
 /// The table of exceptions, from the top of the checkout.
 const TABLE: &str = "tests/wasm-exceptions.txt";
 
@@ -91,8 +97,12 @@ fn list(target: Option<Target>, runner: &Path) -> Result<Names> {
 
 /// The test programs of the packages on a platform: what they are called, and where they are.
 fn programs(target: Option<Target>) -> Result<BTreeMap<String, PathBuf>> {
-    let target = target.map_or(String::new(), |target| format!(" --target {target}"));
-    let args = format!("test --no-run --quiet --locked --message-format json {PACKAGES}{target}");
+    // Just as they were built for their run, so that nothing is built anew.
+    let which = match target {
+        None => WORKSPACE.to_owned(),
+        Some(target) => format!("{PACKAGES} --target {target}"),
+    };
+    let args = format!("test --no-run --quiet --locked --message-format json {which}");
     let mut programs = BTreeMap::new();
     for line in output(&mut cargo(&args))?.lines() {
         let message: serde_json::Value = serde_json::from_str(line)?;
@@ -105,6 +115,9 @@ fn programs(target: Option<Target>) -> Result<BTreeMap<String, PathBuf>> {
         let package = message["manifest_path"].as_str().unwrap_or_default();
         let package = Path::new(package).parent().and_then(Path::file_name);
         let package = package.and_then(|name| name.to_str()).unwrap_or_default();
+        if !FOLDERS.contains(&package) {
+            continue;
+        }
         let name = message["target"]["name"].as_str().unwrap_or_default();
         programs.insert(format!("{package}/{name}"), path.into());
     }

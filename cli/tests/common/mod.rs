@@ -28,6 +28,14 @@ pub(crate) struct Ran {
     pub(crate) err: String,
 }
 
+/// The command that is tested: the native one, or what `FLATBAO_TEST_COMMAND` names, a program that runs it
+/// elsewhere with the same arguments.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("FLATBAO_TEST_COMMAND")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_flatbao").into())
+        .into()
+}
+
 impl Scene {
     pub(crate) fn new() -> Self {
         Self {
@@ -48,7 +56,7 @@ impl Scene {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flatbao"));
+        let mut command = Command::new(program());
         command
             .current_dir(self.root.path())
             .env_remove("FLATBAO_STORE")
