@@ -1,5 +1,7 @@
 //! A directory that a WASI host granted.
 
+#[cfg(target_env = "p1")]
+use std::os::fd::AsFd as _;
 use std::{convert::Infallible, ffi::OsStr, io, ops::ControlFlow, os::fd::OwnedFd, path::Path};
 
 use flatbao_core::{Access, Dir, EntryKind, Opened};
@@ -74,7 +76,7 @@ impl WasiDir {
             }
         };
         #[cfg(target_env = "p1")]
-        flatbao_wasi_calls::list(std::os::fd::AsFd::as_fd(&self.0), &mut take)?;
+        flatbao_wasi_calls::list(self.0.as_fd(), &mut take)?;
         // The stream of entries wants a descriptor of its own.
         #[cfg(not(target_env = "p1"))]
         flatbao_wasi_calls::list(
@@ -82,6 +84,24 @@ impl WasiDir {
             &mut take,
         )?;
         Ok(found)
+    }
+
+    /// Opens whatever bears the name.
+    fn open_any(&self, name: &OsStr, access: Access) -> io::Result<OwnedFd> {
+        #[cfg(target_env = "p1")]
+        return flatbao_wasi_calls::open_file(
+            self.0.as_fd(),
+            bytes_of(name),
+            access == Access::ReadWrite,
+        );
+        #[cfg(not(target_env = "p1"))]
+        return {
+            let flags = match access {
+                Access::Read => OFlags::RDONLY,
+                Access::ReadWrite => OFlags::RDWR,
+            } | OFlags::NOFOLLOW;
+            Ok(fs::openat(&self.0, bytes_of(name), flags, Mode::empty())?)
+        };
     }
 
     fn stat(&self, name: &OsStr) -> io::Result<Option<Stat>> {
@@ -112,11 +132,6 @@ impl Dir for WasiDir {
     }
 
     fn open(&self, name: &OsStr, access: Access) -> io::Result<Opened<WasiFile>> {
-        let flags = OFlags::NOFOLLOW
-            | match access {
-                Access::Read => OFlags::RDONLY,
-                Access::ReadWrite => OFlags::RDWR,
-            };
         // Looked at before it is opened, since there is no flag against waiting for a FIFO; and afterwards,
         // since Node's host follows links whatever it is told, and a name may be swapped in between.
         for _ in 0..ATTEMPTS {
@@ -127,10 +142,12 @@ impl Dir for WasiDir {
                 EntryKind::File => {}
                 other => return Ok(Opened::NotAFile(other)),
             }
-            let file = match fs::openat(&self.0, bytes_of(name), flags, Mode::empty()) {
+            let file = match self.open_any(name, access) {
                 Ok(file) => file,
-                Err(Errno::NOENT | Errno::LOOP) => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => match Errno::from_io_error(&error) {
+                    Some(Errno::NOENT | Errno::LOOP) => continue,
+                    _ => return Err(error),
+                },
             };
             let found = fs::fstat(&file)?;
             if id_of(&found) == id_of(&named) && kind_of(&found) == EntryKind::File {

@@ -37,6 +37,7 @@ use flatbao_core::{
 };
 use flatbao_fs::FsBackend;
 use flatbao_mem::{OpKind, SeededEnv};
+use flatbao_tests::platform;
 use tempfile::TempDir;
 
 /// A store on a real disk, with a granted directory beside it.
@@ -46,7 +47,7 @@ struct Real {
 
 impl Real {
     fn new() -> Self {
-        let dir = flatbao_tests::platform::scratch();
+        let dir = platform::scratch();
         fs::create_dir(dir.path().join("store")).unwrap();
         fs::create_dir(dir.path().join("outside")).unwrap();
         Self { dir }
@@ -71,7 +72,7 @@ impl Real {
     }
 
     fn told(&self) -> (Store<FsBackend>, Recovery) {
-        Store::open(self.backend(), fresh_env()).unwrap()
+        platform::open(self.backend(), fresh_env()).unwrap()
     }
 
     fn open(&self) -> Store<FsBackend> {
@@ -252,7 +253,7 @@ fn make_strange(what: &str, at: &Path, target: &Path) {
         }
         "socket" => {
             // A path for a socket is short; a file can be moved anywhere.
-            let short = flatbao_tests::platform::scratch();
+            let short = platform::scratch();
             drop(UnixListener::bind(short.path().join("s")).unwrap());
             fs::rename(short.path().join("s"), at).unwrap();
         }

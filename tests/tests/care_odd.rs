@@ -35,6 +35,7 @@ use flatbao_core::{
 };
 use flatbao_fs::open_ambient;
 use flatbao_mem::{Fault, OpKind, SimDisk};
+use flatbao_tests::platform;
 
 /// Mends what can be mended, whatever fails meanwhile.
 fn repair(store: &SimStore) -> Vec<Repairing> {
@@ -499,13 +500,13 @@ fn a_finding_about_the_whole_blob_is_told_once() {
 /// A blob above the cap of a rebuild is not damaged because nobody looked.
 #[test]
 fn what_was_not_read_is_not_called_damaged() {
-    let dir = flatbao_tests::platform::scratch();
+    let dir = platform::scratch();
     let hash = Hash::from_bytes([0xaa; 32]);
-    let (store, _) = Store::open(open_ambient(dir.path()).unwrap(), fresh_env()).unwrap();
+    let (store, _) = platform::open(open_ambient(dir.path()).unwrap(), fresh_env()).unwrap();
     drop(store);
     let file = File::create(dir.path().join(format!("{hash}.data"))).unwrap();
     file.set_len((1 << 40) + 1).unwrap();
-    let (store, _) = Store::open(open_ambient(dir.path()).unwrap(), fresh_env()).unwrap();
+    let (store, _) = platform::open(open_ambient(dir.path()).unwrap(), fresh_env()).unwrap();
     let found = verify(&store, Depth::Deep);
     assert!(!found.iter().any(is_corrupt_data), "{found:?}");
 }

@@ -26,6 +26,7 @@ use flatbao_core::{
     store::{Novelty, Reason, State, Status, Swept, TagsFound},
 };
 use flatbao_mem::{Fault, MemBackend, OpKind};
+use flatbao_tests::platform;
 
 /// Where a row is held.
 enum Held {
@@ -940,7 +941,7 @@ fn a_reader_is_an_ordinary_file() {
 #[test]
 fn a_back_end_need_not_be_a_directory() {
     fn story<B: Backend>(backend: B) {
-        let (store, _) = Store::open(backend, fresh_env()).unwrap();
+        let (store, _) = platform::open(backend, fresh_env()).unwrap();
         let hash = store.import_bytes(&bytes(1, 50_000)).unwrap().hash;
         store.set_tag(tag("a"), raw(hash)).unwrap();
         let dead = store.import_bytes(b"dead").unwrap().hash;
@@ -951,7 +952,7 @@ fn a_back_end_need_not_be_a_directory() {
     story(MemBackend::new());
     // One directory is all that a store on a disk needs.
     story(Machine::new().backend());
-    let dir = flatbao_tests::platform::scratch();
+    let dir = platform::scratch();
     story(flatbao_fs::open_ambient(dir.path()).unwrap());
 }
 

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, ffi::OsString, fs, path::Path};
 use flatbao_core::{Backend, FlatDir, Hash, HashAndFormat, Store, Tag};
 use flatbao_fs::SystemDir;
 use flatbao_mem::{MemBackend, SimDisk, seeded_env};
+use flatbao_tests::platform;
 
 fn real_dir(path: &Path) -> SystemDir {
     SystemDir::open_ambient(path).unwrap()
@@ -22,7 +23,7 @@ fn files(path: &Path) -> BTreeMap<OsString, Vec<u8>> {
 
 /// Three blobs on both sides of a group, and a tag.
 fn fill<B: Backend>(backend: B) -> Vec<(Hash, Vec<u8>)> {
-    let (store, _) = Store::open(backend, seeded_env(7)).unwrap();
+    let (store, _) = platform::open(backend, seeded_env(7)).unwrap();
     let contents = [0, 16_384, 100_000].map(|size| vec![0x5a; size]);
     let import = |bytes: Vec<u8>| (store.import_bytes(&bytes).unwrap().hash, bytes);
     let blobs: Vec<_> = contents.into_iter().map(import).collect();
@@ -48,7 +49,7 @@ fn check<B: Backend>(backend: B, blobs: &[(Hash, Vec<u8>)]) {
 fn a_simulated_store_moves_to_a_directory_and_back() {
     let disk = SimDisk::new();
     let blobs = fill(FlatDir::new(disk.file_system("a")));
-    let real = flatbao_tests::platform::scratch();
+    let real = platform::scratch();
     disk.file_system("a").dump(&real_dir(real.path())).unwrap();
     check(FlatDir::new(real_dir(real.path())), &blobs);
 
@@ -68,7 +69,7 @@ fn a_simulated_store_moves_to_a_directory_and_back() {
 fn a_store_in_memory_moves_to_a_directory_and_back() {
     let backend = MemBackend::new();
     let blobs = fill(backend.clone());
-    let real = flatbao_tests::platform::scratch();
+    let real = platform::scratch();
     backend.dump(&real_dir(real.path())).unwrap();
     assert_eq!(
         files(real.path()),
@@ -87,10 +88,7 @@ fn a_store_in_memory_moves_to_a_directory_and_back() {
 fn one_seed_makes_one_store() {
     let disk = SimDisk::new();
     fill(FlatDir::new(disk.file_system("a")));
-    let (simulated, real) = (
-        flatbao_tests::platform::scratch(),
-        flatbao_tests::platform::scratch(),
-    );
+    let (simulated, real) = (platform::scratch(), platform::scratch());
     disk.file_system("a")
         .dump(&real_dir(simulated.path()))
         .unwrap();

@@ -30,7 +30,10 @@ use flatbao_core::{
 };
 use flatbao_fs::{FsBackend, Layout, SystemDir};
 use flatbao_mem::{MemBackend, SimDir};
-use flatbao_tests::fixtures::{content, folder};
+use flatbao_tests::{
+    fixtures::{content, folder},
+    platform,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -74,7 +77,7 @@ struct Copied {
 
 impl Copied {
     fn of(name: &str, layout: Layout) -> Self {
-        let dir = flatbao_tests::platform::scratch();
+        let dir = platform::scratch();
         copy_dir(&folder().join(name), dir.path());
         copy_dir(
             &folder().join("external"),
@@ -164,7 +167,7 @@ fn on_every_back_end(check: impl Fn(&str, &dyn Fn(&mut Checker))) {
         check(name, &|checker| {
             let copied = Copied::of(name, layout);
             checker.run(Store::open_read_only(copied.backend(), fresh_env()).unwrap());
-            checker.run(Store::open(copied.backend(), fresh_env()).unwrap());
+            checker.run(platform::open(copied.backend(), fresh_env()).unwrap());
             checker.run(Store::open(simulated(&copied), fresh_env()).unwrap());
             checker.run(Store::open_read_only(direct(&copied), fresh_env()).unwrap());
             checker.run(Store::open(direct(&copied), fresh_env()).unwrap());
@@ -398,7 +401,7 @@ fn reading_only_changes_nothing() {
             Err(Error::NotWritable(_))
         ));
         assert_eq!(real_files(copied.path()), before, "{name}");
-        let (writer, _) = Store::open(copied.backend(), fresh_env()).unwrap();
+        let (writer, _) = platform::open(copied.backend(), fresh_env()).unwrap();
         let new = writer.import_bytes(b"new").unwrap();
         assert_reads(&store, new.hash, b"new");
         assert_eq!(real_files(&copied.outside()), outside);
@@ -411,7 +414,7 @@ fn a_writable_opening_leaves_the_peers_files_as_they_are() {
     for (name, layout) in STORES {
         let copied = Copied::of(name, layout);
         let before = copied.files();
-        drop(Store::open(copied.backend(), fresh_env()).unwrap());
+        drop(platform::open(copied.backend(), fresh_env()).unwrap());
         assert_eq!(copied.files(), before, "{name}");
     }
 }
@@ -439,7 +442,7 @@ fn a_collection_has_the_peers_outcome() {
     };
     assert_eq!(names(&copied), expected("before"));
     let outside = real_files(&copied.outside());
-    let (store, _) = Store::open(copied.backend(), fresh_env()).unwrap();
+    let (store, _) = platform::open(copied.backend(), fresh_env()).unwrap();
     let plan = store.plan_gc().unwrap();
     let planned: BTreeSet<Hash> = plan.items().iter().map(|item| item.hash).collect();
     assert_eq!(planned, doomed);
@@ -484,7 +487,7 @@ fn a_sequence_that_is_tagged_raw_as_well_keeps_its_children() {
     let (inner, grandchild) = (hash("301bbaac"), hash("fd336ed0"));
     for name in ["!first", "~last"] {
         let copied = Copied::of("gc", Layout::Single);
-        let (store, _) = Store::open(copied.backend(), fresh_env()).unwrap();
+        let (store, _) = platform::open(copied.backend(), fresh_env()).unwrap();
         // Tagged raw by the fixture.
         assert!(
             store
@@ -520,7 +523,7 @@ fn a_sequence_that_is_tagged_raw_as_well_keeps_its_children() {
 #[test]
 fn three_directories_are_one_store() {
     let copied = Copied::of("split", Layout::Areas);
-    let (store, _) = Store::open(copied.backend(), fresh_env()).unwrap();
+    let (store, _) = platform::open(copied.backend(), fresh_env()).unwrap();
     let imported = store.import_bytes(&common::bytes(1, 40_000)).unwrap();
     store.set_tag(tag("new"), raw(imported.hash)).unwrap();
     drop(imported.tag);
@@ -534,7 +537,7 @@ fn three_directories_are_one_store() {
         (8, 0, 1)
     );
     assert_eq!(names.len(), 9);
-    let (store, _) = Store::open(copied.backend(), fresh_env()).unwrap();
+    let (store, _) = platform::open(copied.backend(), fresh_env()).unwrap();
     assert_reads(&store, imported.hash, &common::bytes(1, 40_000));
 }
 
@@ -543,10 +546,10 @@ fn three_directories_are_one_store() {
 #[test]
 fn what_we_write_is_what_the_peer_writes() {
     let copied = Copied::of("golden", Layout::Single);
-    let dir = flatbao_tests::platform::scratch();
+    let dir = platform::scratch();
     let mut backend = flatbao_fs::create_ambient(dir.path().join("store")).unwrap();
     flatbao_fs::grant_ambient(&mut backend, "/external", copied.outside()).unwrap();
-    let (store, _) = Store::open(backend, fresh_env()).unwrap();
+    let (store, _) = platform::open(backend, fresh_env()).unwrap();
     let manifest = manifest();
     let golden = &manifest["stores"]["golden"];
     // Before the blobs: one of the tags calls a blob of one byte a sequence, which is refused once it is there.
@@ -620,7 +623,7 @@ fn a_collection_is_written_in_the_form_of_today() {
 fn a_dangling_sequence_stops_collection() {
     let copied = Copied::of("golden", Layout::Single);
     let before = copied.files();
-    let (store, _) = Store::open(copied.backend(), fresh_env()).unwrap();
+    let (store, _) = platform::open(copied.backend(), fresh_env()).unwrap();
     match store.plan_gc() {
         Err(Error::Root { root, .. }) => assert!(root.contains("dangling"), "{root}"),
         other => panic!("{other:?}"),

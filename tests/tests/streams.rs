@@ -35,6 +35,7 @@ use flatbao_mem::{MemBackend, seeded_env};
 use flatbao_tests::{
     fixtures::{folder, lcg},
     oracle::{self, stream as stream_of},
+    platform,
 };
 use proptest::{
     prelude::*,
@@ -399,7 +400,7 @@ fn partial_entries_of_the_peer_are_completed() {
     let partials = manifest["partials"].as_object().unwrap();
     assert_eq!(partials.len(), 3);
     for (name, expected) in partials {
-        let place = flatbao_tests::platform::scratch();
+        let place = platform::scratch();
         common::copy_dir(&folder().join("golden"), place.path());
         let hash: Hash = expected["hash"].as_str().unwrap().parse().unwrap();
         let size = expected["size"].as_u64().unwrap();
@@ -407,7 +408,7 @@ fn partial_entries_of_the_peer_are_completed() {
         let valid = &expected["really_valid_groups_16k"];
         let valid = valid[0].as_u64().unwrap()..valid[1].as_u64().unwrap();
 
-        let (store, _) = Store::open(open_ambient(place.path()).unwrap(), system_env()).unwrap();
+        let (store, _) = platform::open(open_ambient(place.path()).unwrap(), system_env()).unwrap();
         let found = store.available(hash).unwrap();
         assert_eq!(found.groups, std::slice::from_ref(&valid), "{name}");
         assert_eq!((found.size, found.is_size_proved), (size, false));
@@ -490,10 +491,10 @@ fn partial_entries_are_laid_out_as_the_peers() {
 fn many_receive_one_blob() {
     let data = bytes(4, 20 * GROUP + 77);
     let hash = Hash::of(&data);
-    let place = flatbao_tests::platform::scratch();
+    let place = platform::scratch();
     for round in 0..8 {
         let backend = flatbao_fs::create_ambient(place.path().join(round.to_string())).unwrap();
-        let (store, _) = Store::open(backend, system_env()).unwrap();
+        let (store, _) = platform::open(backend, system_env()).unwrap();
         let start = Barrier::new(4);
         let streams: Vec<_> = (0..4_u64)
             .map(|n| {
@@ -620,9 +621,9 @@ fn absurd_partial_entries_are_no_obstacle() {
 fn a_huge_partial_file_is_not_read() {
     let data = bytes(8, 100_000);
     let hash = Hash::of(&data);
-    let place = flatbao_tests::platform::scratch();
+    let place = platform::scratch();
     let open = || {
-        Store::open(open_ambient(place.path()).unwrap(), system_env())
+        platform::open(open_ambient(place.path()).unwrap(), system_env())
             .unwrap()
             .0
     };

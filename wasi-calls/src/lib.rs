@@ -13,6 +13,8 @@ mod fd_readdir;
     all(feature = "host-hash", target_os = "wasi", target_env = "p1")
 ))]
 mod groups;
+#[cfg(all(target_os = "wasi", target_env = "p1"))]
+mod path_open;
 #[cfg(all(target_os = "wasi", not(target_env = "p1")))]
 mod readdir;
 
@@ -20,6 +22,8 @@ mod readdir;
 pub use fd_readdir::list;
 #[cfg(all(feature = "host-hash", target_os = "wasi", target_env = "p1"))]
 pub use groups::hash_groups;
+#[cfg(all(target_os = "wasi", target_env = "p1"))]
+pub use path_open::open_file;
 #[cfg(all(target_os = "wasi", not(target_env = "p1")))]
 pub use readdir::list;
 

@@ -1,0 +1,33 @@
+// Runs the command as a WASI program under Node, with the arguments of the command.
+//
+//     node flatbao.mjs add notes --tag notes
+//
+// The module is FLATBAO_MODULE, or flatbao.wasm beside this file. The program sees the current directory, and the
+// directories in FLATBAO_DIRS (absolute, with `:` between them); nothing else. WASI has no locks: unless the
+// arguments say otherwise, nobody keeps other writers out, and nothing is ever deleted (`--locking none`).
+
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { WASI } from 'node:wasi';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const path = process.env.FLATBAO_MODULE ?? join(here, 'flatbao.wasm');
+const dirs = (process.env.FLATBAO_DIRS ?? '').split(':').filter((dir) => dir !== '');
+
+let args = process.argv.slice(2);
+if (!args.some((arg) => arg === '--locking' || arg.startsWith('--locking='))) {
+  args = ['--locking', 'none', ...args];
+}
+
+const wasi = new WASI({
+  version: 'preview1',
+  args: ['flatbao', ...args],
+  env: {},
+  preopens: { '.': process.cwd(), ...Object.fromEntries(dirs.map((dir) => [dir, dir])) },
+  returnOnExit: true,
+});
+const module = await WebAssembly.compile(await readFile(path));
+const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
+process.exitCode = wasi.start(instance);
