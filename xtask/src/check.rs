@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     time::Instant,
 };
 
@@ -46,16 +46,21 @@ pub(crate) fn test() -> Result<()> {
 
 /// The same tests under WASI, and whether they are the same.
 fn under_wasi() -> Result<()> {
-    step(
-        "the runner of tests under WASI",
-        "build --locked --package flatbao-host --bin flatbao-wasm-runner",
-    )?;
+    // The native tests have built it.
     let runner = target_dir().join("debug/flatbao-wasm-runner");
     for target in Target::ALL {
         let packages = lists::PACKAGES;
         let mut tests = cargo(&format!("test {packages} --target {target} --locked"));
         tests.env(target.runner_variable(), &runner);
         run(&format!("tests under {target}"), &mut tests)?;
+        let guest = target_dir()
+            .join(target.triple())
+            .join("debug/examples/guest.wasm");
+        let mut example = Command::new(&runner);
+        run(
+            &format!("example guest under {target}"),
+            example.arg(guest).current_dir(root()),
+        )?;
     }
     lists::compare(&runner)
 }
@@ -85,14 +90,16 @@ fn examples() -> Result<()> {
         }
     }
     found.sort();
+    // The tests have built them.
+    let built = target_dir().join("debug/examples");
     for path in found
         .iter()
         .filter(|path| path.extension() == Some("rs".as_ref()))
     {
         let name = path.file_stem().and_then(|stem| stem.to_str());
         let name = name.with_context(|| format!("{} has no name", path.display()))?;
-        let example = format!("example {name}");
-        step(&example, &format!("run --quiet --locked --example {name}"))?;
+        let mut example = Command::new(built.join(name));
+        run(&format!("example {name}"), example.current_dir(root()))?;
     }
     Ok(())
 }
