@@ -188,7 +188,8 @@ fn reason(error: Error, sandbox: &Sandbox) -> Result<i32, StopReason> {
     }
     Err(match (error.downcast_ref(), sandbox.fuel) {
         (Some(Trap::OutOfFuel), Some(limit)) => StopReason::Fuel { limit },
-        _ => StopReason::Trap(format!("{error:#}")),
+        // The cause first; what was called by what comes after it.
+        _ => StopReason::Trap(format!("{}; {error}", error.root_cause())),
     })
 }
 
