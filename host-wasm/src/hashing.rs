@@ -109,7 +109,7 @@ fn burn(caller: &mut Caller<'_, CoreState>, cost: u64) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 mod tests {
     use blake3::hazmat::{HasherExt as _, Mode, merge_subtrees_root};
 

@@ -1,4 +1,10 @@
 //! Programs that take more than they were given.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
 
 use std::time::{Duration, Instant};
 

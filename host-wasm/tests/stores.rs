@@ -1,4 +1,10 @@
 //! Stores that guests write to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
 
 use flatbao_core::{Backend, BackendError};
 use flatbao_host::{RunError, Sandbox, StopReason};
