@@ -111,6 +111,7 @@ fn prepare<W: Send + 'static>(
     store.call_hook(|mut context, hook| context.data_mut().meter.on_call(hook));
     if program.runtime.is_metered() {
         store.set_fuel(sandbox.fuel.unwrap_or(u64::MAX))?;
+        store.data_mut().meter.burns_fuel = true;
     }
     if program.runtime.is_interruptible() {
         store.set_epoch_deadline(if sandbox.deadline.is_some() { 1 } else { NEVER });
