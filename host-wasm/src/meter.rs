@@ -12,6 +12,8 @@ pub(crate) struct Meter {
     memory_limit: Option<u64>,
     deadline: Option<Deadline>,
     trap_at: Option<u64>,
+    /// Whether there is fuel to burn.
+    pub(crate) burns_fuel: bool,
     memory: u64,
     peak: u64,
     calls: u64,

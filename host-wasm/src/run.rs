@@ -111,6 +111,7 @@ fn prepare<W: Send + 'static>(
     store.call_hook(|mut context, hook| context.data_mut().meter.on_call(hook));
     if program.runtime.is_metered() {
         store.set_fuel(sandbox.fuel.unwrap_or(u64::MAX))?;
+        store.data_mut().meter.burns_fuel = true;
     }
     if program.runtime.is_interruptible() {
         store.set_epoch_deadline(if sandbox.deadline.is_some() { 1 } else { NEVER });
@@ -188,7 +189,8 @@ fn reason(error: Error, sandbox: &Sandbox) -> Result<i32, StopReason> {
     }
     Err(match (error.downcast_ref(), sandbox.fuel) {
         (Some(Trap::OutOfFuel), Some(limit)) => StopReason::Fuel { limit },
-        _ => StopReason::Trap(format!("{error:#}")),
+        // The cause first; what was called by what comes after it.
+        _ => StopReason::Trap(format!("{}; {error}", error.root_cause())),
     })
 }
 

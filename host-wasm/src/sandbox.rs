@@ -150,7 +150,7 @@ impl Sandbox {
     }
 
     /// Grants a flatbao store for reading and writing, which the program finds at `guest`. The store is locked while the
-    /// program runs, so the program must open it as locked by its host.
+    /// program runs, so the program must open it as locked by its host. A core module cannot take the lock's file away.
     pub fn store(self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
         let lock = Some(Lock { create: false });
         self.grant(host.into(), guest.into(), Access::ReadWrite, lock)

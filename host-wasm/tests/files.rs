@@ -1,5 +1,11 @@
 //! What a guest can do to directories and files, and what it cannot.
 #![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,10 @@
 //! Stores that guests write to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
 
 use flatbao_core::{Backend, BackendError};
 use flatbao_host::{RunError, Sandbox, StopReason};
@@ -74,14 +80,42 @@ fn a_store_is_free_again_after_a_trap_with_open_files() {
 }
 
 #[test]
-fn a_store_survives_what_is_renamed_over_it() {
+fn a_lock_cannot_be_taken_away() {
     let scratch = tempfile::tempdir().unwrap();
     let store = scratch.path().join("store");
     let mut guest = Guest::new();
-    guest.open(OK, DIR, "rubbish", CREATE, WRITE).write(OK, 99);
-    guest.two_paths(OK, "path_rename", (DIR, "rubbish"), (DIR, "lock"));
+    guest.open(OK, DIR, "rubbish", CREATE, WRITE);
+    for path in ["lock", "LOCK", "./lock", "lock/", "lock/."] {
+        guest.path(PERM, "path_unlink_file", DIR, path);
+        guest.two_paths(PERM, "path_rename", (DIR, "rubbish"), (DIR, path));
+        guest.two_paths(PERM, "path_rename", (DIR, path), (DIR, "away"));
+    }
+    // Everything else is the guest's own.
+    guest.path(OK, "path_unlink_file", DIR, "rubbish");
     passes(&guest, &Sandbox::new().create_store(&store, "/store"));
     opens(&store);
+}
+
+#[test]
+fn a_store_survives_what_is_put_into_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = scratch.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    opens(&store);
+    let mut guest = Guest::new();
+    guest.open(OK, DIR, "rubbish", CREATE, WRITE).write(OK, 99);
+    guest.two_paths(OK, "path_rename", (DIR, "rubbish"), (DIR, "tags.meta"));
+    let [target, name] = ["../outside", "link.data"].map(|text| guest.text(text));
+    guest.call(OK, format!("$path_symlink {target} (i32.const 3) {name}"));
+    passes(&guest, &Sandbox::new().store(&store, "/store"));
+    // Damage is told, not fallen over.
+    let backend = flatbao_fs::open_ambient(&store).unwrap();
+    let (_, recovery) = flatbao_core::Store::open(backend, flatbao_fs::system_env()).unwrap();
+    assert!(matches!(
+        recovery.tags,
+        flatbao_core::store::TagsFound::Damaged(_)
+    ));
+    assert_eq!(recovery.odd_count, 1);
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod paths;
 mod poll;
 mod preview1;
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use wasmtime::{Linker, component::Resource};
 use wasmtime_wasi::{
@@ -39,6 +39,8 @@ pub(crate) struct Gate {
     inner: WasiP1Ctx,
     /// By grant.
     access: Vec<Access>,
+    /// Grants of stores that are locked.
+    locked: BTreeSet<usize>,
     open: Descriptors,
     write_limit: Option<u64>,
     written: u64,
@@ -63,8 +65,11 @@ impl Gate {
         // The implementation makes its own table at the first call. From then on, what it adds to its resources when a
         // file is opened is that file alone, which `opened` relies on.
         let _ = inner.fd_tell(&mut GuestMemory::Unshared(&mut []), types::Fd::from(0));
+        let locked = (0..).zip(&sandbox.grants);
+        let locked = locked.filter_map(|(i, grant)| grant.lock.map(|_| i));
         Ok(Self {
             inner,
+            locked: locked.collect(),
             access: sandbox
                 .grants
                 .iter()

@@ -9,6 +9,9 @@ use wiggle::{GuestMemory, GuestPtr};
 use super::{Gate, Open, OpenDir, Result, descriptors::OpenFile, next_resource, opened};
 use crate::{FileAccess, sandbox::Access};
 
+/// The file by which a store is locked, in whichever of its directories.
+const LOCK: &str = "lock";
+
 /// Everything that `path_open` is asked for.
 pub(super) struct Asked<'a> {
     pub(super) dirfd: types::Fd,
@@ -95,6 +98,25 @@ impl Gate {
             }
         }
         self.inner.path_filestat_get(mem, fd, flags, path).await
+    }
+
+    /// Whether what is at `path` may be removed, renamed or replaced. The lock of a store may not: whoever took away
+    /// its name could let another process lock a new one.
+    pub(super) fn may_replace(
+        &self,
+        fd: types::Fd,
+        mem: &GuestMemory<'_>,
+        path: GuestPtr<str>,
+    ) -> Result<()> {
+        self.may_change_names(fd)?;
+        let grant = self.directory(fd)?.0.grant;
+        let path = mem.as_cow_str(path)?;
+        let name = path.trim_end_matches(['/', '.']).rsplit('/').next();
+        let is_lock = name.is_some_and(|name| name.eq_ignore_ascii_case(LOCK));
+        if is_lock && self.locked.contains(&grant) {
+            return Err(types::Errno::Perm.into());
+        }
+        Ok(())
     }
 
     /// Whether links in the directory may be read.

@@ -20,13 +20,13 @@ macro_rules! pass_on {
     )*};
 }
 
-/// The same for those that may wait. In braces stands what is checked before; `gate` is the gate.
+/// The same for those that may wait. In braces stands what is checked before.
 macro_rules! pass_on_after {
-    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty { |$gate:ident| $($check:expr);* })*) => {$(
-        async fn $name(&mut self, mem: &mut GuestMemory<'_>, $($arg: $ty),*) -> Result<$ret> {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty { |$gate:ident, $mem:ident| $($check:expr);* })*) => {$(
+        async fn $name(&mut self, $mem: &mut GuestMemory<'_>, $($arg: $ty),*) -> Result<$ret> {
             let $gate = &*self;
             $($check?;)*
-            self.inner.$name(mem, $($arg),*).await
+            self.inner.$name($mem, $($arg),*).await
         }
     )*};
 }
@@ -54,34 +54,34 @@ impl WasiSnapshotPreview1 for Gate {
     }
 
     pass_on_after! {
-        fn fd_advise(fd: Fd, offset: Filesize, len: Filesize, advice: Advice) -> () { |_gate| }
-        fn fd_fdstat_get(fd: Fd) -> Fdstat { |_gate| }
-        fn fd_filestat_get(fd: Fd) -> Filestat { |_gate| }
-        fn fd_seek(fd: Fd, offset: Filedelta, whence: Whence) -> Filesize { |_gate| }
+        fn fd_advise(fd: Fd, offset: Filesize, len: Filesize, advice: Advice) -> () { |_gate, mem| }
+        fn fd_fdstat_get(fd: Fd) -> Fdstat { |_gate, mem| }
+        fn fd_filestat_get(fd: Fd) -> Filestat { |_gate, mem| }
+        fn fd_seek(fd: Fd, offset: Filedelta, whence: Whence) -> Filesize { |_gate, mem| }
         fn fd_filestat_set_times(fd: Fd, atim: Timestamp, mtim: Timestamp, flags: Fstflags) -> () {
-            |gate| gate.may_change(fd)
+            |gate, mem| gate.may_change(fd)
         }
         fn path_filestat_set_times(
             fd: Fd, flags: Lookupflags, path: GuestPtr<str>, atim: Timestamp, mtim: Timestamp, set: Fstflags
         ) -> () {
-            |gate| gate.may_change_names(fd)
+            |gate, mem| gate.may_change_names(fd)
         }
-        fn path_create_directory(fd: Fd, path: GuestPtr<str>) -> () { |gate| gate.may_change_names(fd) }
-        fn path_remove_directory(fd: Fd, path: GuestPtr<str>) -> () { |gate| gate.may_change_names(fd) }
-        fn path_unlink_file(fd: Fd, path: GuestPtr<str>) -> () { |gate| gate.may_change_names(fd) }
+        fn path_create_directory(fd: Fd, path: GuestPtr<str>) -> () { |gate, mem| gate.may_change_names(fd) }
+        fn path_remove_directory(fd: Fd, path: GuestPtr<str>) -> () { |gate, mem| gate.may_replace(fd, mem, path) }
+        fn path_unlink_file(fd: Fd, path: GuestPtr<str>) -> () { |gate, mem| gate.may_replace(fd, mem, path) }
         fn path_symlink(to: GuestPtr<str>, fd: Fd, path: GuestPtr<str>) -> () {
-            |gate| gate.may_change_names(fd)
+            |gate, mem| gate.may_change_names(fd)
         }
         fn path_rename(from: Fd, old: GuestPtr<str>, to: Fd, new: GuestPtr<str>) -> () {
-            |gate| gate.may_change_names(from); gate.may_change_names(to)
+            |gate, mem| gate.may_replace(from, mem, old); gate.may_replace(to, mem, new)
         }
         fn path_link(
             from: Fd, flags: Lookupflags, old: GuestPtr<str>, to: Fd, new: GuestPtr<str>
         ) -> () {
-            |gate| gate.may_change_names(from); gate.may_change_names(to)
+            |gate, mem| gate.may_change_names(from); gate.may_change_names(to)
         }
         fn path_readlink(fd: Fd, path: GuestPtr<str>, buf: GuestPtr<u8>, len: Size) -> Size {
-            |gate| gate.may_read_links(fd)
+            |gate, mem| gate.may_read_links(fd)
         }
     }
 

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, sync::OnceLock};
 use flatbao_host::{CodeCache, Finished, Program, RunError, Runtime, Sandbox, StopReason};
 
 /// One for all tests of a program: with fuel, with deadlines, without a cache.
-pub fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let builder = Runtime::builder().cache(CodeCache::None).metered(true);
@@ -14,19 +14,19 @@ pub fn runtime() -> &'static Runtime {
     })
 }
 
-pub fn compile(wat: &str) -> Program {
+pub(crate) fn compile(wat: &str) -> Program {
     let binary = wat::parse_str(wat).unwrap_or_else(|error| panic!("{error}\n{wat}"));
     Program::compile(runtime(), &binary).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-pub fn stopped(outcome: Result<Finished, RunError>) -> StopReason {
+pub(crate) fn stopped(outcome: Result<Finished, RunError>) -> StopReason {
     match outcome {
         Err(RunError::Stopped(stopped)) => stopped.reason,
         other => panic!("not stopped, but {other:?}"),
     }
 }
 
-pub fn trapped(outcome: Result<Finished, RunError>) -> String {
+pub(crate) fn trapped(outcome: Result<Finished, RunError>) -> String {
     match stopped(outcome) {
         StopReason::Trap(reason) => reason,
         other => panic!("no trap, but {other}"),
@@ -34,7 +34,7 @@ pub fn trapped(outcome: Result<Finished, RunError>) -> String {
 }
 
 /// Runs a guest whose checks all hold.
-pub fn passes(guest: &Guest, sandbox: &Sandbox) -> Finished {
+pub(crate) fn passes(guest: &Guest, sandbox: &Sandbox) -> Finished {
     let finished = sandbox
         .run(&guest.program(), ["guest"])
         .unwrap_or_else(|error| panic!("{error}"));
@@ -48,43 +48,43 @@ pub fn passes(guest: &Guest, sandbox: &Sandbox) -> Finished {
 }
 
 // Error numbers of preview 1.
-pub const OK: u16 = 0;
-pub const BADF: u16 = 8;
-pub const INVAL: u16 = 28;
-pub const LOOP: u16 = 32;
-pub const MFILE: u16 = 33;
-pub const NOENT: u16 = 44;
-pub const NOSPC: u16 = 51;
-pub const NOTDIR: u16 = 54;
-pub const PERM: u16 = 63;
-pub const ROFS: u16 = 69;
+pub(crate) const OK: u16 = 0;
+pub(crate) const BADF: u16 = 8;
+pub(crate) const INVAL: u16 = 28;
+pub(crate) const LOOP: u16 = 32;
+pub(crate) const MFILE: u16 = 33;
+pub(crate) const NOENT: u16 = 44;
+pub(crate) const NOSPC: u16 = 51;
+pub(crate) const NOTDIR: u16 = 54;
+pub(crate) const PERM: u16 = 63;
+pub(crate) const ROFS: u16 = 69;
 
 // Flags of `path_open`.
-pub const CREATE: u32 = 1;
-pub const DIRECTORY: u32 = 2;
-pub const TRUNCATE: u32 = 8;
-pub const READ: u64 = 1 << 1;
-pub const WRITE: u64 = 1 << 6;
+pub(crate) const CREATE: u32 = 1;
+pub(crate) const DIRECTORY: u32 = 2;
+pub(crate) const TRUNCATE: u32 = 8;
+pub(crate) const READ: u64 = 1 << 1;
+pub(crate) const WRITE: u64 = 1 << 6;
 
 /// The first granted directory.
-pub const DIR: u32 = 3;
+pub(crate) const DIR: u32 = 3;
 
 /// A program that makes calls, each with the error it expects. Its exit code tells the first that was wrong.
 #[derive(Default)]
-pub struct Guest {
+pub(crate) struct Guest {
     data: String,
     used: usize,
     checks: u32,
-    pub body: String,
+    pub(crate) body: String,
 }
 
 impl Guest {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Address and length of a text in the guest's memory.
-    pub fn text(&mut self, text: impl AsRef<[u8]>) -> String {
+    pub(crate) fn text(&mut self, text: impl AsRef<[u8]>) -> String {
         let (at, text) = (4096 + self.used, text.as_ref());
         let escaped: String = text.iter().map(|byte| format!("\\{byte:02x}")).collect();
         writeln!(self.data, "(data (i32.const {at}) \"{escaped}\")").unwrap();
@@ -93,7 +93,7 @@ impl Guest {
     }
 
     /// Makes a call, which returns `errno`.
-    pub fn call(&mut self, errno: u16, call: impl AsRef<str>) -> &mut Self {
+    pub(crate) fn call(&mut self, errno: u16, call: impl AsRef<str>) -> &mut Self {
         self.checks += 1;
         let (check, call) = (self.checks, call.as_ref());
         writeln!(
@@ -105,7 +105,14 @@ impl Guest {
     }
 
     /// Opens a file or directory. `$fd` is its descriptor.
-    pub fn open(&mut self, errno: u16, dir: u32, path: &str, flags: u32, rights: u64) -> &mut Self {
+    pub(crate) fn open(
+        &mut self,
+        errno: u16,
+        dir: u32,
+        path: &str,
+        flags: u32,
+        rights: u64,
+    ) -> &mut Self {
         let path = self.text(path);
         self.call(
             errno,
@@ -114,13 +121,13 @@ impl Guest {
     }
 
     /// Calls a function of a directory and a path.
-    pub fn path(&mut self, errno: u16, function: &str, dir: u32, path: &str) -> &mut Self {
+    pub(crate) fn path(&mut self, errno: u16, function: &str, dir: u32, path: &str) -> &mut Self {
         let path = self.text(path);
         self.call(errno, format!("${function} (i32.const {dir}) {path}"))
     }
 
     /// Calls a function of two directories and paths.
-    pub fn two_paths(
+    pub(crate) fn two_paths(
         &mut self,
         errno: u16,
         function: &str,
@@ -141,24 +148,24 @@ impl Guest {
     }
 
     /// Calls a function of the descriptor that was opened last.
-    pub fn last(&mut self, errno: u16, function: &str) -> &mut Self {
+    pub(crate) fn last(&mut self, errno: u16, function: &str) -> &mut Self {
         self.call(errno, format!("${function} (call $fd)"))
     }
 
     /// Writes to the descriptor that was opened last.
-    pub fn write(&mut self, errno: u16, bytes: u32) -> &mut Self {
+    pub(crate) fn write(&mut self, errno: u16, bytes: u32) -> &mut Self {
         self.call(
             errno,
             format!("$write (call $fd) (i32.const 65536) (i32.const {bytes})"),
         )
     }
 
-    pub fn raw(&mut self, code: &str) -> &mut Self {
+    pub(crate) fn raw(&mut self, code: &str) -> &mut Self {
         self.body.push_str(code);
         self
     }
 
-    pub fn program(&self) -> Program {
+    pub(crate) fn program(&self) -> Program {
         compile(&format!(
             "(module {PRELUDE} {} (func (export \"_start\") {}))",
             self.data, self.body
@@ -168,7 +175,7 @@ impl Guest {
 
 /// All of preview 1, 4 MiB of memory (results at 256, buffer descriptions at 512, texts at 4096, buffer at 65536), and
 /// the functions that guests are made of.
-pub const PRELUDE: &str = r#"
+pub(crate) const PRELUDE: &str = r#"
     (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
