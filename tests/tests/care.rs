@@ -541,6 +541,7 @@ fn a_callback_may_import() {
 }
 
 /// Imports, repairs and collections at once: what was imported and tagged is there, whole, with its outboard.
+#[cfg(not(target_os = "wasi"))]
 #[test]
 fn repair_beside_import_and_collection() {
     const ROUNDS: usize = 300;

@@ -22,7 +22,7 @@ use common::{
     raw, read, removed, seq, sequence, tag,
 };
 use flatbao_core::{
-    Backend, BackendError, Error, FileName, Hash, ReadAt, Store, TagFile, Uuid,
+    Backend, BackendError, Error, FileName, Hash, ReadAt, TagFile, Uuid,
     store::{Novelty, Reason, State, Status, Swept, TagsFound},
 };
 use flatbao_mem::{Fault, MemBackend, OpKind};
@@ -912,6 +912,7 @@ fn a_second_process_is_told_that_the_store_is_busy() {
 
 /// PD-29: synchronous Read + Seek handles (iroh-blobs#60). PD-31: no hidden runtime (#249): they are plain
 /// values that any thread can use.
+#[cfg(not(target_os = "wasi"))]
 #[test]
 fn a_reader_is_an_ordinary_file() {
     fn ordinary<T: Read + Seek + ReadAt + Send + Sync>(_: &T) {}

@@ -1,5 +1,7 @@
 //! Races, each brought about at the very moment that matters: between two calls of the back end.
 
+// Under WASI there are no threads.
+#![cfg(not(target_os = "wasi"))]
 // A test reports by panicking.
 #![allow(clippy::unwrap_used)]
 
