@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod facts;
 mod lists;
+mod page;
 mod steps;
+mod table;
 mod wasm;
 
 use std::{env, process::ExitCode};
@@ -14,19 +17,32 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
-  test      everything that must pass: formatting, lints, tests natively and under WASI, doc tests, examples, docs,
-            dependencies
-  wasm      the command as a WASI program, in target/wasm/: flatbao.wasm runs everywhere, flatbao-assisted.wasm
-            has the host of this project hash for it
-  interop   exchange stores with the public crate that defined the format (a heavy build of its own)
+  test        everything that must pass: formatting, lints, tests natively and under WASI, doc tests, examples, docs,
+              dependencies
+  wasm        the command as a WASI program, in target/wasm/: flatbao.wasm runs everywhere, flatbao-assisted.wasm
+              has the host of this project hash for it
+  wasi-table  measure what a sandbox costs and write the table of host-wasm/MEASURED.md; --help has its options
+  interop     exchange stores with the public crate that defined the format (a heavy build of its own)
 ";
 
 fn main() -> ExitCode {
-    let mut args = env::args().skip(1);
-    let outcome = match (args.next().as_deref(), args.next()) {
-        (Some("test"), None) => check::test(),
-        (Some("wasm"), None) => build_modules(),
-        (Some("interop"), None) => check::interop(),
+    let args: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["test"] => check::test(),
+        ["wasm"] => build_modules(),
+        ["wasi-table", "--help"] => {
+            print!("{}", table::USAGE);
+            Ok(())
+        }
+        ["wasi-table", ref options @ ..] => match table::Options::parse(options) {
+            Some(options) => table::write(&options),
+            None => {
+                eprint!("{}", table::USAGE);
+                return ExitCode::from(2);
+            }
+        },
+        ["interop"] => check::interop(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
