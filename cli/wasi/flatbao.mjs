@@ -2,10 +2,12 @@
 //
 //     node flatbao.mjs add notes --tag notes
 //
-// The module is FLATBAO_MODULE, or flatbao.wasm beside this file. The program sees the current directory, and the
-// directories in FLATBAO_DIRS (absolute, with `:` between them); nothing else. WASI has no locks: unless the
-// arguments say otherwise, nobody keeps other writers out, and nothing is ever deleted (`--locking none`).
+// The module is FLATBAO_MODULE, or flatbao.wasm beside this file, or where `cargo xtask wasm` puts it. The program sees
+// the current directory and the directories in FLATBAO_DIRS (absolute, with `:` between them), and nothing else. WASI
+// has no locks: unless the arguments say otherwise, nobody keeps other writers out, and nothing is ever deleted
+// (`--locking none`).
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
@@ -13,7 +15,8 @@ import { fileURLToPath } from 'node:url';
 import { WASI } from 'node:wasi';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const path = process.env.FLATBAO_MODULE ?? join(here, 'flatbao.wasm');
+const places = [join(here, 'flatbao.wasm'), join(here, '../../target/wasm/flatbao.wasm')];
+const path = process.env.FLATBAO_MODULE ?? places.find(existsSync) ?? places[0];
 const dirs = (process.env.FLATBAO_DIRS ?? '').split(':').filter((dir) => dir !== '');
 
 let args = process.argv.slice(2);

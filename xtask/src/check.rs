@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    lists,
+    elsewhere, lists,
     steps::{cargo, root, run, step, target_dir},
     wasm::{self, Target},
 };
@@ -32,16 +32,33 @@ pub(crate) fn test() -> Result<()> {
         )?;
     }
     let modules = wasm::modules()?;
+    step(
+        "lints of the command under WASI",
+        "clippy --package flatbao --features host-hash --target wasm32-wasip1 --locked -- -D warnings",
+    )?;
     let workspace = lists::WORKSPACE;
     step("tests", &format!("test {workspace} --locked"))?;
     under_wasi()?;
-    under_node(&modules)?;
+    elsewhere::test(&modules)?;
     examples()?;
     let mut docs = cargo("doc --workspace --no-deps --document-private-items --locked");
     run("docs", docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     dependencies()?;
     println!("xtask: all passed in {} s", started.elapsed().as_secs());
     Ok(())
+}
+
+/// What of [`test`] is about WASI, once everything is built.
+pub(crate) fn wasi_test() -> Result<()> {
+    wasm::targets()?;
+    let modules = wasm::modules()?;
+    let workspace = lists::WORKSPACE;
+    step(
+        "building the tests",
+        &format!("test {workspace} --no-run --locked"),
+    )?;
+    under_wasi()?;
+    elsewhere::test(&modules)
 }
 
 /// The same tests under WASI, and whether they are the same.
@@ -63,21 +80,6 @@ fn under_wasi() -> Result<()> {
         )?;
     }
     lists::compare(&runner)
-}
-
-/// The tests of the command, run as a WASI program by a runtime that nobody here wrote.
-fn under_node(modules: &wasm::Modules) -> Result<()> {
-    let Some(version) = wasm::node() else {
-        println!(
-            "xtask: the command was not tested under Node: there is no Node from version 20 on"
-        );
-        return Ok(());
-    };
-    let mut tests = cargo("test --package flatbao --test scenes --locked");
-    tests
-        .env("FLATBAO_TEST_COMMAND", root().join("cli/wasi/flatbao-node"))
-        .env("FLATBAO_MODULE", &modules.plain);
-    run(&format!("the command under Node {version}"), &mut tests)
 }
 
 /// Runs every example there is: each ends with an error when something is not as it says.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod elsewhere;
 mod facts;
 mod lists;
 mod page;
@@ -19,6 +20,7 @@ usage: cargo xtask <command>
 commands:
   test        everything that must pass: formatting, lints, tests natively and under WASI, doc tests, examples, docs,
               dependencies
+  wasi-test   of these, the tests under WASI, in the sandbox and under Node
   wasm        the command as a WASI program, in target/wasm/: flatbao.wasm runs everywhere, flatbao-assisted.wasm
               has the host of this project hash for it
   wasi-table  measure what a sandbox costs and write the table of host-wasm/MEASURED.md; --help has its options
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         ["test"] => check::test(),
+        ["wasi-test"] => check::wasi_test(),
         ["wasm"] => build_modules(),
         ["wasi-table", "--help"] => {
             print!("{}", table::USAGE);
