@@ -351,7 +351,7 @@ fn a_grant_opens_what_is_below_it_and_nothing_else() {
 }
 
 #[test]
-#[cfg(not(target_os = "wasi"))]
+#[cfg_attr(target_os = "wasi", ignore = "there are no threads")]
 fn a_store_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     let root = tempdir().unwrap();

@@ -541,8 +541,8 @@ fn a_callback_may_import() {
 }
 
 /// Imports, repairs and collections at once: what was imported and tagged is there, whole, with its outboard.
-#[cfg(not(target_os = "wasi"))]
 #[test]
+#[cfg_attr(target_os = "wasi", ignore = "there are no threads")]
 fn repair_beside_import_and_collection() {
     const ROUNDS: usize = 300;
     let machine = Machine::new();

@@ -912,8 +912,8 @@ fn a_second_process_is_told_that_the_store_is_busy() {
 
 /// PD-29: synchronous Read + Seek handles (iroh-blobs#60). PD-31: no hidden runtime (#249): they are plain
 /// values that any thread can use.
-#[cfg(not(target_os = "wasi"))]
 #[test]
+#[cfg_attr(target_os = "wasi", ignore = "there are no threads")]
 fn a_reader_is_an_ordinary_file() {
     fn ordinary<T: Read + Seek + ReadAt + Send + Sync>(_: &T) {}
     let machine = Machine::new();

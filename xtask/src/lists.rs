@@ -70,29 +70,37 @@ pub(crate) fn compare(runner: &Path) -> Result<()> {
     }
 }
 
-/// Every test of the packages on a platform.
+/// Every test of the packages on a platform, but for those that are ignored there.
 fn list(target: Option<Target>, runner: &Path) -> Result<Names> {
     let mut names = Names::new();
     for (program, path) in programs(target)? {
-        let mut command = match target {
-            None => Command::new(&path),
-            Some(_) => {
-                let mut command = Command::new(runner);
-                command.arg(&path);
-                command
-            }
-        };
-        // Cargo runs a test program in the directory of its package.
-        command
-            .args(["--list", "--format", "terse"])
-            .current_dir(root());
-        for line in output(&mut command)?.lines() {
-            if let Some(test) = line.strip_suffix(": test") {
-                names.insert(format!("{program} {test}"));
-            }
-        }
+        let all = tests(target, runner, &path, &[])?;
+        let ignored = tests(target, runner, &path, &["--ignored"])?;
+        let run = all.difference(&ignored);
+        names.extend(run.map(|test| format!("{program} {test}")));
     }
     Ok(names)
+}
+
+/// The tests of one program.
+fn tests(target: Option<Target>, runner: &Path, path: &Path, which: &[&str]) -> Result<Names> {
+    let mut command = match target {
+        None => Command::new(path),
+        Some(_) => {
+            let mut command = Command::new(runner);
+            command.arg(path);
+            command
+        }
+    };
+    command
+        .args(["--list", "--format", "terse"])
+        .args(which)
+        .current_dir(root());
+    let listed = output(&mut command)?;
+    let names = listed
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"));
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// The test programs of the packages on a platform: what they are called, and where they are.
