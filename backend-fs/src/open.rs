@@ -1,6 +1,6 @@
 //! From a directory, or a path, to a back end.
 
-use std::{fs, io, ops::ControlFlow, path::Path};
+use std::{ffi::OsStr, fs, io, ops::ControlFlow, path::Path};
 
 use flatbao_core::{Dir as _, Durability, FileName, FlatDir};
 
@@ -153,6 +153,10 @@ fn promise(backend: FsBackend) -> FsBackend {
 
 /// Ends at the first file that only a store has: a store may have a million of them.
 fn look_through(dir: &SystemDir) -> io::Result<Found> {
+    // Nearly every store has this one, and where a listing is all or nothing this saves it.
+    if dir.kind(OsStr::new(&FileName::Tags.to_string()))?.is_some() {
+        return Ok(Found::Store(Layout::Single));
+    }
     let (mut lock, mut foreign, mut empty) = (false, false, true);
     let found = dir.list_until(&mut |name, _| {
         empty = false;

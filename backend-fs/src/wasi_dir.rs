@@ -76,7 +76,7 @@ impl WasiDir {
             }
         };
         #[cfg(target_env = "p1")]
-        flatbao_wasi_calls::list(self.0.as_fd(), &mut take)?;
+        flatbao_wasi_calls::list(self.0.as_fd(), &mut take).map_err(of_listing)?;
         // The stream of entries wants a descriptor of its own.
         #[cfg(not(target_env = "p1"))]
         flatbao_wasi_calls::list(
@@ -248,6 +248,18 @@ fn directory() -> OFlags {
 
 fn restless() -> io::Error {
     io::Error::other("it is replaced again and again while it is opened")
+}
+
+/// What wasmtime says of a directory with a name that is no text; it then lists nothing of it.
+#[cfg(target_env = "p1")]
+fn of_listing(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::ILSEQ) => io::Error::new(
+            io::ErrorKind::InvalidData,
+            "this WASI host lists no directory in which a name is not UTF-8: rename that entry, or use a host that does",
+        ),
+        _ => error,
+    }
 }
 
 fn kind_of(found: &Stat) -> EntryKind {

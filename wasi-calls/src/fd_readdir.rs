@@ -12,8 +12,8 @@ use std::{
 
 use crate::Kind;
 
-/// Bytes of a first buffer: about 5,000 entries of a store.
-const FIRST_BUFFER: usize = 512 * 1024;
+/// Bytes of a first buffer: room for some 40,000 entries of a store, since a host may take long for each call.
+const FIRST_BUFFER: usize = 4 * 1024 * 1024;
 /// Bytes of an entry before its name: `dirent` of preview 1.
 const HEAD: usize = 24;
 
