@@ -6,7 +6,7 @@ use wasmtime_wasi::{
 };
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::{Gate, Open, OpenDir, Result, descriptors::OpenFile, next_resource, opened};
+use super::{Gate, Open, OpenDir, Result, descriptors::OpenFile, io_error, next_resource, opened};
 use crate::{FileAccess, sandbox::Access};
 
 /// Everything that `path_open` is asked for.
@@ -95,6 +95,28 @@ impl Gate {
             }
         }
         self.inner.path_filestat_get(mem, fd, flags, path).await
+    }
+
+    /// Whether a file can have a name in either directory. The implementation has no word for that, and a program that
+    /// is told of an I/O error does not know that it could copy.
+    #[cfg(unix)]
+    pub(super) fn on_one_device(&self, from: types::Fd, to: types::Fd) -> Result<()> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let device = |fd| {
+            let found = self.directory(fd)?.0.handle.metadata();
+            Ok::<_, types::Error>(found.map_err(io_error)?.dev())
+        };
+        match device(from)? == device(to)? {
+            true => Ok(()),
+            false => Err(types::Errno::Xdev.into()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    pub(super) fn on_one_device(&self, _: types::Fd, _: types::Fd) -> Result<()> {
+        Ok(())
     }
 
     /// Whether links in the directory may be read.

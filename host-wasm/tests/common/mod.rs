@@ -159,10 +159,14 @@ impl Guest {
     }
 
     pub fn program(&self) -> Program {
-        compile(&format!(
+        compile(&self.source())
+    }
+
+    pub fn source(&self) -> String {
+        format!(
             "(module {PRELUDE} {} (func (export \"_start\") {}))",
             self.data, self.body
-        ))
+        )
     }
 }
 

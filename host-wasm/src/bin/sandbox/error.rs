@@ -34,6 +34,8 @@ pub(crate) enum Error {
     NotUtf8 { text: String },
     #[error("{} is a symbolic link, and a sandbox sees none that lead out of it", path.display())]
     Link { path: PathBuf, to: PathBuf },
+    #[error("{} is a FIFO, and a sandbox cannot read one", path.display())]
+    Fifo { path: PathBuf },
     #[error("{} and {} would have one path in the sandbox, {guest}", first.display(), second.display())]
     Collision {
         guest: String,
@@ -66,6 +68,7 @@ impl Error {
             Self::Io { .. } | Self::Directory(_) => "io",
             Self::NotUtf8 { .. } => "not_utf8",
             Self::Link { .. } => "link",
+            Self::Fifo { .. } => "not_a_file",
             Self::Collision { .. } => "one_path",
             Self::LongList { .. } => "long_list",
             Self::Run(RunError::Stopped(_)) => "stopped",
@@ -84,6 +87,7 @@ impl Error {
             Self::Link { to, .. } => {
                 return Some(format!("name what it leads to: {}", to.display()));
             }
+            Self::Fifo { .. } => "pipe it in, and write - in its place",
             Self::Collision { .. } => "write both without .. and without links on the way",
             Self::LongList { .. } => "put the list into a file, or use `flatbao`",
             Self::Run(RunError::Stopped(stopped)) => match &stopped.reason {

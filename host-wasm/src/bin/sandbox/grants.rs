@@ -41,6 +41,15 @@ impl Grants {
         self.at(view, path, view.host(path), access)
     }
 
+    /// As [`file`](Self::file), where anything is read that has bytes.
+    pub(crate) fn stream(&mut self, view: &View, path: &Path) -> Result<()> {
+        if is_fifo(&view.host(path)) {
+            let path = path.to_owned();
+            return Err(Error::Fifo { path });
+        }
+        self.file(view, path)
+    }
+
     /// A file that is read, by its name. If it is none the program sees so much of it that it can say what it is.
     pub(crate) fn file(&mut self, view: &View, path: &Path) -> Result<()> {
         let host = view.host(path);
@@ -146,4 +155,17 @@ impl Grants {
     pub(crate) fn has_root(&self) -> bool {
         self.0.contains_key("/")
     }
+}
+
+/// What has no positions, by which a program reads files.
+#[cfg(unix)]
+fn is_fifo(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_fifo(_: &Path) -> bool {
+    false
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufReader, Read as _},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use flatbao::{Access as Touch, Cli, Place, Places, StoreAccess, StorePlace};
@@ -104,7 +104,9 @@ impl Plan {
             (StoreAccess::Read, _) => Access::Read,
             (_, Ok(Found::Store(_))) => written,
             (StoreAccess::Fill | StoreAccess::Make, Ok(Found::Missing | Found::Empty))
-            | (StoreAccess::Make, Ok(Found::NotAStore)) => {
+            | (StoreAccess::Make, Ok(Found::NotAStore))
+                if self.can_be_made(&store.path)? =>
+            {
                 self.made.push(Made::make(&host, durability)?);
                 written
             }
@@ -117,10 +119,21 @@ impl Plan {
         self.directory(&store.path, access)
     }
 
+    /// What is missing of a path is made name by name, and `..` of what is missing is no name.
+    fn can_be_made(&self, path: &Path) -> Result<bool> {
+        let there = self.there(path)?;
+        let count = |path: &Path| path.components().count();
+        let missing = count(path).saturating_sub(count(&there));
+        let mut names = path.components().rev().take(missing);
+        Ok(names.all(|part| matches!(part, Component::Normal(_))))
+    }
+
     fn outside(&mut self, place: &Place, cli: &Cli, places: &Places) -> Result<()> {
         let path = place.path.as_path();
+        let (parent, _) = cut(path)?;
+        self.tell_file_on_the_way(&parent)?;
         match place.access {
-            Touch::ReadFile => self.grants.file(&self.view, path),
+            Touch::ReadFile => self.grants.stream(&self.view, path),
             Touch::Read => self.read(path),
             Touch::Refer => {
                 self.read(path)?;
@@ -130,17 +143,14 @@ impl Plan {
                 Ok(())
             }
             Touch::ReadListed => {
-                self.grants.file(&self.view, path)?;
+                self.grants.stream(&self.view, path)?;
                 match File::open(self.view.host(path)) {
                     Ok(list) => self.listed(BufReader::new(list.take(MAX_LIST))),
                     // The program says so.
                     Err(_) => Ok(()),
                 }
             }
-            Touch::WriteFile { .. } | Touch::UpdateFile => {
-                let (parent, _) = cut(path)?;
-                self.directory(&parent, Access::Write)
-            }
+            Touch::WriteFile { .. } | Touch::UpdateFile => self.directory(&parent, Access::Write),
             Touch::WriteInto | Touch::Restore { .. } => self.written(path).map(drop),
             Touch::RestoreByHash { .. } => self.directory(path, Access::Write),
             Touch::Export { .. } => {
@@ -176,12 +186,26 @@ impl Plan {
             self.grants.name(&self.view, path)?;
             return Ok(path.to_owned());
         }
-        let mut there = cut(path)?.0;
+        let there = self.there(&cut(path)?.0)?;
+        self.directory(&there, Access::Write)?;
+        Ok(there)
+    }
+
+    /// What of a path is there.
+    fn there(&self, path: &Path) -> Result<PathBuf> {
+        let mut there = path.to_owned();
         while !self.view.host(&there).exists() {
             there = cut(&there)?.0;
         }
-        self.directory(&there, Access::Write)?;
         Ok(there)
+    }
+
+    fn tell_file_on_the_way(&self, parent: &Path) -> Result<()> {
+        let there = self.there(parent)?;
+        match self.view.host(&there).is_dir() {
+            true => Ok(()),
+            false => self.skeleton.file(&self.view.plain(&there)),
+        }
     }
 
     /// Lets the program refer to what is at `path`.
@@ -219,7 +243,7 @@ impl Plan {
         // What cannot be read the program cannot read either.
         for path in flatbao::listed(list).unwrap_or_default() {
             if text(&path).is_ok() {
-                self.grants.file(&self.view, &path)?;
+                self.grants.stream(&self.view, &path)?;
             }
         }
         Ok(())

@@ -24,6 +24,18 @@ impl Skeleton {
         make().map_err(Error::io("make", "a temporary directory"))
     }
 
+    /// Puts a file there, with nothing in it, so that what is below a file is as impossible as it is outside.
+    pub(crate) fn file(&self, path: &Path) -> Result<()> {
+        let path = self.0.path().join(path.strip_prefix("/").unwrap_or(path));
+        let make = || {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(&path, "")
+        };
+        make().map_err(Error::io("make", "a temporary file"))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
