@@ -84,6 +84,13 @@ pub(crate) enum CliError {
     BadCopy { path: String, source: TagFileError },
     #[error("line {line} of {path} is not a hash, two spaces and a path")]
     BadList { path: String, line: usize },
+    /// What keeps a host from running the command elsewhere.
+    #[error("{message}")]
+    Elsewhere {
+        kind: &'static str,
+        message: String,
+        hint: Option<String>,
+    },
     #[error("cannot write the output")]
     Output(#[source] io::Error),
     /// Whoever read the output has seen enough. Nothing is told, and nothing is wrong.
@@ -129,6 +136,7 @@ impl CliError {
             Self::InsideStore { .. } => "inside_store",
             Self::BadCopy { .. } => "bad_copy",
             Self::BadList { .. } => "bad_list",
+            Self::Elsewhere { kind, .. } => kind,
             Self::Output(_) | Self::Closed => "output",
         }
     }
@@ -170,6 +178,7 @@ impl CliError {
                 "write --external /absolute/prefix or --external /absolute/prefix=DIR"
             }
             Self::Usage { hint, .. } => return Some(hint.clone()),
+            Self::Elsewhere { hint, .. } => return hint.clone(),
             Self::NoStore { .. } => {
                 "`flatbao add` or `flatbao init` makes one; --store DIR or FLATBAO_STORE names another"
             }

@@ -23,6 +23,7 @@
 mod args;
 mod collection;
 mod commands;
+mod elsewhere;
 mod error;
 mod findings;
 mod names;
@@ -40,10 +41,11 @@ mod walk;
 
 use std::{ffi::OsString, io::Write, process::ExitCode};
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
 
 pub use crate::{
     args::Cli,
+    elsewhere::{Refusal, listed},
     places::{Access, ExternalPlace, Place, Places, StoreAccess, StorePlace},
 };
 use crate::{error::Exit, output::Out};
@@ -63,7 +65,15 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode
 /// The exit code, when they are wrong or ask for help: that is told already.
 pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, ExitCode> {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    Cli::try_parse_from(&arguments).map_err(|error| code(refuse(&error, &arguments)))
+    read(&arguments).map_err(|error| code(refuse(&error, &arguments)))
+}
+
+fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    cli.store_is_from_environment = matches.value_source("store") == Some(ValueSource::EnvVariable);
+    Ok(cli)
 }
 
 fn code(exit: Exit) -> ExitCode {
@@ -72,7 +82,7 @@ fn code(exit: Exit) -> ExitCode {
 
 fn execute(cli: &Cli) -> Exit {
     let mut out = Out::new(&cli.global);
-    let outcome = commands::run(cli, &mut out);
+    let outcome = platform::begin(&cli.global).and_then(|()| commands::run(cli, &mut out));
     out.meter.stop();
     let outcome = outcome.and_then(|exit| out.flush().map(|()| exit));
     outcome.unwrap_or_else(|error| {

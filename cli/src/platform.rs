@@ -11,9 +11,26 @@ use flatbao_core::{Entropy, ExternalPath};
 use flatbao_fs::SystemEntropy;
 
 use crate::{
+    args::Global,
     error::{CliError, DIRECTORY, LINK, Result, SPECIAL},
     output::printable,
 };
+
+/// Before anything else is done.
+#[cfg(not(target_os = "wasi"))]
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn begin(_: &Global) -> Result<()> {
+    Ok(())
+}
+
+/// Before anything else is done: relative paths begin where the host says.
+#[cfg(target_os = "wasi")]
+pub(crate) fn begin(global: &Global) -> Result<()> {
+    match &global.special.current_dir {
+        Some(dir) => std::env::set_current_dir(dir).map_err(CliError::io("enter", dir)),
+        None => Ok(()),
+    }
+}
 
 /// The absolute path without links.
 pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
@@ -33,14 +50,15 @@ pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     use std::path::Component;
 
     std::fs::metadata(path)?;
-    let mut real = PathBuf::from("/");
+    let mut real = std::env::current_dir()?;
     for part in path.components() {
         match part {
             Component::Normal(name) => real.push(name),
             Component::ParentDir => {
                 real.pop();
             }
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+            Component::RootDir => real = PathBuf::from("/"),
+            Component::CurDir | Component::Prefix(_) => {}
         }
     }
     Ok(real)
@@ -162,9 +180,10 @@ pub(crate) fn external_path(path: &Path) -> Result<ExternalPath> {
 }
 
 /// Refuses a path that means something else outside a sandbox than in it: what a relative one is relative to is
-/// not known there.
+/// not known there, unless the host has told it.
 pub(crate) fn check_names_a_place(path: &Path) -> Result<()> {
-    match cfg!(target_os = "wasi") && path.is_relative() {
+    let is_told = || std::env::current_dir().is_ok_and(|dir| dir != Path::new("/"));
+    match cfg!(target_os = "wasi") && path.is_relative() && !is_told() {
         true => Err(CliError::Relative {
             path: printable(path),
         }),

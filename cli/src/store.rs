@@ -78,8 +78,21 @@ pub(crate) fn other_to_fill(global: &Global, path: &Path, out: &mut Out) -> Resu
 /// What was there when a store was made.
 pub(crate) fn init(global: &Global, out: &mut Out) -> Result<(Store, Found)> {
     check_writing(global, "init")?;
-    let found = look(global)?;
+    let found = match look(global)? {
+        // Whoever holds the lock has made its file.
+        Found::Store(_) if global.special.locking == Locker::Held && has_only_a_lock(global)? => {
+            Found::Empty
+        }
+        found => found,
+    };
     Ok((make(global, out)?, found))
+}
+
+fn has_only_a_lock(global: &Global) -> Result<bool> {
+    let path = &global.store;
+    let entries = std::fs::read_dir(path).map_err(CliError::io("list", path))?;
+    let mut names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+    Ok(names.all(|name| name.is_ok_and(|name| name == "lock")))
 }
 
 /// The directory of a store that is there, without links.

@@ -131,7 +131,8 @@ pub(crate) fn wasi(
 }
 
 fn is_file_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0'])
+    let is_cut = |c| matches!(c, '/' | '\0') || (cfg!(windows) && c == '\\');
+    !matches!(name, "" | "." | "..") && !name.contains(is_cut)
 }
 
 /// Random numbers out of a seed: BLAKE3's output stream, which never comes round again.

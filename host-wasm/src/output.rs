@@ -20,14 +20,17 @@ use crate::{Output, StopReason, Stream, meter::Stop};
 pub(crate) struct Sink {
     stream: Stream,
     output: Output,
+    /// Whether a reader that has gone is told as such. Modules are told an error that is none of theirs then.
+    tells_closed: bool,
     captured: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Sink {
-    pub(crate) fn new(stream: Stream, output: Output) -> Self {
+    pub(crate) fn new(stream: Stream, output: Output, for_component: bool) -> Self {
         Self {
             stream,
             output,
+            tells_closed: for_component,
             captured: Arc::default(),
         }
     }
@@ -70,7 +73,9 @@ impl OutputStream for Sink {
                 .capture(&bytes, limit)
                 .map_err(|stop| StreamError::Trap(stop.into())),
             Output::Inherited => match self.pass_on(&bytes) {
-                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(StreamError::Closed),
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe && self.tells_closed => {
+                    Err(StreamError::Closed)
+                }
                 other => other.map_err(|e| StreamError::LastOperationFailed(e.into())),
             },
             Output::Discarded => Ok(()),

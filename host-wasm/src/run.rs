@@ -56,8 +56,8 @@ pub(crate) fn run(
     // Held until the end of this function, whatever becomes of the program.
     let _locks = launch::lock_stores(sandbox)?;
     launch::check_cache(sandbox, program)?;
-    let stdout = Sink::new(Stream::Stdout, sandbox.stdout);
-    let stderr = Sink::new(Stream::Stderr, sandbox.stderr);
+    let stdout = Sink::new(Stream::Stdout, sandbox.stdout, program.is_component());
+    let stderr = Sink::new(Stream::Stderr, sandbox.stderr, program.is_component());
     let mut wasi = launch::wasi(sandbox, &args, &stdout, &stderr)?;
     if sandbox.deadline.is_some() {
         program.runtime.start_ticking();

@@ -48,6 +48,9 @@ pub struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Whether it is `FLATBAO_STORE` that names the store.
+    #[arg(skip)]
+    pub(crate) store_is_from_environment: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -15,6 +15,10 @@ pub(crate) struct Special {
     /// files are old or new if the process dies, not if the power fails
     #[arg(long, global = true, value_name = "HOW", default_value = "durable")]
     pub(crate) durability: Promise,
+    /// Where relative paths begin. A guest has no current directory but the one that its host tells.
+    #[cfg(target_os = "wasi")]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) current_dir: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -108,17 +108,11 @@ fn check(list: &Path, out: &mut Out, tally: &mut Tally) -> Result<()> {
         Box::new(BufReader::new(file))
     };
     for number in 1.. {
-        let mut line = Vec::new();
-        let read = (&mut lines)
-            .take(MAX_LINE)
-            .read_until(b'\n', &mut line)
-            .map_err(CliError::io("read", list))?;
-        if read == 0 {
+        let line = next_line(&mut lines).map_err(CliError::io("read", list))?;
+        let Some(line) = line else {
             return Ok(());
-        }
-        let line = line.strip_suffix(b"\n").unwrap_or(&line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Some((expected, path)) = parse(line) else {
+        };
+        let Some((expected, path)) = parse(&line) else {
             return Err(CliError::BadList {
                 path: printable(list),
                 line: number,
@@ -127,6 +121,27 @@ fn check(list: &Path, out: &mut Out, tally: &mut Tally) -> Result<()> {
         check_one(&path, expected, out, tally)?;
     }
     Ok(())
+}
+
+/// The paths in a list, up to what is no line of one.
+pub(crate) fn listed(mut list: impl BufRead) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    while let Some((_, path)) = next_line(&mut list)?.as_deref().and_then(parse) {
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// A line without its end.
+fn next_line(lines: impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    if lines.take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    for end in [b'\n', b'\r'] {
+        line.pop_if(|last| *last == end);
+    }
+    Ok(Some(line))
 }
 
 fn check_one(path: &Path, expected: Hash, out: &mut Out, tally: &mut Tally) -> Result<()> {

@@ -18,7 +18,7 @@ mod du;
 mod export;
 mod gc;
 mod get;
-mod hash;
+pub(crate) mod hash;
 mod init;
 mod ls;
 #[cfg(not(target_os = "wasi"))]

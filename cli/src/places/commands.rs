@@ -21,7 +21,7 @@ impl Cli {
         let global = &self.global;
         // No part of an argument is left out unnamed, so that a new one has to be thought about here.
         match &self.command {
-            Command::Init(Init { assume_no_tags: _ }) => Places::filling(global),
+            Command::Init(Init { assume_no_tags: _ }) => Places::of(global, StoreAccess::Make),
             Command::Add(args) => add(global, args),
             Command::Get(args) => get(global, args),
             Command::Export(args) => export(global, args),

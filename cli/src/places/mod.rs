@@ -25,6 +25,8 @@ pub struct Places {
     pub external: Vec<ExternalPlace>,
     /// Whether files are read that nothing among the arguments names: those of a list on stdin.
     pub is_open_ended: bool,
+    /// Whether standard input is read.
+    pub reads_stdin: bool,
 }
 
 /// A store.
@@ -46,6 +48,8 @@ pub enum StoreAccess {
     /// It is written, and made with its parents where there is none. Where writes are durable the directory above
     /// it, or above what is there of its parents, is synced.
     Fill,
+    /// As [`Fill`](Self::Fill), also where there is a directory of other files.
+    Make,
 }
 
 /// A file or directory outside the stores.
@@ -180,9 +184,16 @@ impl Places {
         paths.fold(self, |places, path| places.and(path, access))
     }
 
-    /// As [`and_all`](Self::and_all), where `-` is no place.
-    fn and_named<'a>(self, paths: impl IntoIterator<Item = &'a PathBuf>, access: Access) -> Self {
-        self.and_all(paths.into_iter().filter(|path| !is_stream(path)), access)
+    /// As [`and_all`](Self::and_all), where `-` is no place: what is read there is standard input.
+    fn and_named<'a>(
+        mut self,
+        paths: impl IntoIterator<Item = &'a PathBuf>,
+        access: Access,
+    ) -> Self {
+        let (streams, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(|p| is_stream(p));
+        self.reads_stdin |= !streams.is_empty()
+            && matches!(access, Access::Read | Access::ReadFile | Access::ReadListed);
+        self.and_all(paths, access)
     }
 }
 

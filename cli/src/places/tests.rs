@@ -9,7 +9,7 @@ use crate::args::Cli;
 use Access::{
     Export, ReadFile, ReadListed, Refer, Restore, RestoreByHash, UpdateFile, WriteFile, WriteInto,
 };
-use StoreAccess::{Fill, Read, Write};
+use StoreAccess::{Fill, Make, Read, Write};
 
 const KEEP: bool = false;
 const REPLACE: bool = true;
@@ -23,8 +23,8 @@ type Row = (
 );
 
 const ROWS: &[Row] = &[
-    ("init", Some(Fill), &[]),
-    ("init --assume-no-tags", Some(Fill), &[]),
+    ("init", Some(Make), &[]),
+    ("init --assume-no-tags", Some(Make), &[]),
     (
         "add a b/c -",
         Some(Fill),

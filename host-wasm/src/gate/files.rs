@@ -107,6 +107,21 @@ impl Gate {
         Ok(true)
     }
 
+    /// A C library asks of what is opened in a directory no more than the directory says that it hands down. Of one that
+    /// was opened the implementation says that it hands down no writing, so that a file that is opened to be written
+    /// would be open to be read alone. What may be done is decided when it is done.
+    pub(super) async fn status(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        fd: types::Fd,
+    ) -> Result<types::Fdstat> {
+        let mut status = self.inner.fd_fdstat_get(mem, fd).await?;
+        if let Ok(Open::Directory(_)) = self.open.get(fd) {
+            status.fs_rights_inheriting |= types::Rights::FD_READ | types::Rights::FD_WRITE;
+        }
+        Ok(status)
+    }
+
     /// Whether what is behind `fd` may be changed, names in a directory aside.
     pub(super) fn may_change(&self, fd: types::Fd) -> Result<()> {
         match self.open.get(fd)? {

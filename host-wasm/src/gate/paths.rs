@@ -6,7 +6,7 @@ use wasmtime_wasi::{
 };
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::{Gate, Open, OpenDir, Result, descriptors::OpenFile, next_resource, opened};
+use super::{Gate, Open, OpenDir, Result, descriptors::OpenFile, io_error, next_resource, opened};
 use crate::{FileAccess, sandbox::Access};
 
 /// The file by which a store is locked, in whichever of its directories.
@@ -100,6 +100,7 @@ impl Gate {
         self.inner.path_filestat_get(mem, fd, flags, path).await
     }
 
+<<<<<<< HEAD
     /// Whether what is at `path` may be removed, renamed or replaced. The lock of a store may not: whoever took away
     /// its name could let another process lock a new one.
     pub(super) fn may_replace(
@@ -116,6 +117,27 @@ impl Gate {
         if is_lock && self.locked.contains(&grant) {
             return Err(types::Errno::Perm.into());
         }
+=======
+    /// Whether a file can have a name in either directory. The implementation has no word for that, and a program that
+    /// is told of an I/O error does not know that it could copy.
+    #[cfg(unix)]
+    pub(super) fn on_one_device(&self, from: types::Fd, to: types::Fd) -> Result<()> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let device = |fd| {
+            let found = self.directory(fd)?.0.handle.metadata();
+            Ok::<_, types::Error>(found.map_err(io_error)?.dev())
+        };
+        match device(from)? == device(to)? {
+            true => Ok(()),
+            false => Err(types::Errno::Xdev.into()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    pub(super) fn on_one_device(&self, _: types::Fd, _: types::Fd) -> Result<()> {
+>>>>>>> sandbox
         Ok(())
     }
 

@@ -166,10 +166,14 @@ impl Guest {
     }
 
     pub(crate) fn program(&self) -> Program {
-        compile(&format!(
+        compile(&self.source())
+    }
+
+    pub(crate) fn source(&self) -> String {
+        format!(
             "(module {PRELUDE} {} (func (export \"_start\") {}))",
             self.data, self.body
-        ))
+        )
     }
 }
 
