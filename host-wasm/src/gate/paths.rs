@@ -100,7 +100,6 @@ impl Gate {
         self.inner.path_filestat_get(mem, fd, flags, path).await
     }
 
-<<<<<<< HEAD
     /// Whether what is at `path` may be removed, renamed or replaced. The lock of a store may not: whoever took away
     /// its name could let another process lock a new one.
     pub(super) fn may_replace(
@@ -117,7 +116,9 @@ impl Gate {
         if is_lock && self.locked.contains(&grant) {
             return Err(types::Errno::Perm.into());
         }
-=======
+        Ok(())
+    }
+
     /// Whether a file can have a name in either directory. The implementation has no word for that, and a program that
     /// is told of an I/O error does not know that it could copy.
     #[cfg(unix)]
@@ -137,7 +138,6 @@ impl Gate {
     #[cfg(not(unix))]
     #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
     pub(super) fn on_one_device(&self, _: types::Fd, _: types::Fd) -> Result<()> {
->>>>>>> sandbox
         Ok(())
     }
 

@@ -54,16 +54,9 @@ impl WasiSnapshotPreview1 for Gate {
     }
 
     pass_on_after! {
-<<<<<<< HEAD
         fn fd_advise(fd: Fd, offset: Filesize, len: Filesize, advice: Advice) -> () { |_gate, mem| }
-        fn fd_fdstat_get(fd: Fd) -> Fdstat { |_gate, mem| }
         fn fd_filestat_get(fd: Fd) -> Filestat { |_gate, mem| }
         fn fd_seek(fd: Fd, offset: Filedelta, whence: Whence) -> Filesize { |_gate, mem| }
-=======
-        fn fd_advise(fd: Fd, offset: Filesize, len: Filesize, advice: Advice) -> () { |_gate| }
-        fn fd_filestat_get(fd: Fd) -> Filestat { |_gate| }
-        fn fd_seek(fd: Fd, offset: Filedelta, whence: Whence) -> Filesize { |_gate| }
->>>>>>> sandbox
         fn fd_filestat_set_times(fd: Fd, atim: Timestamp, mtim: Timestamp, flags: Fstflags) -> () {
             |gate, mem| gate.may_change(fd)
         }
@@ -79,20 +72,12 @@ impl WasiSnapshotPreview1 for Gate {
             |gate, mem| gate.may_change_names(fd)
         }
         fn path_rename(from: Fd, old: GuestPtr<str>, to: Fd, new: GuestPtr<str>) -> () {
-<<<<<<< HEAD
-            |gate, mem| gate.may_replace(from, mem, old); gate.may_replace(to, mem, new)
-=======
-            |gate| gate.may_change_names(from); gate.may_change_names(to); gate.on_one_device(from, to)
->>>>>>> sandbox
+            |gate, mem| gate.may_replace(from, mem, old); gate.may_replace(to, mem, new); gate.on_one_device(from, to)
         }
         fn path_link(
             from: Fd, flags: Lookupflags, old: GuestPtr<str>, to: Fd, new: GuestPtr<str>
         ) -> () {
-<<<<<<< HEAD
-            |gate, mem| gate.may_change_names(from); gate.may_change_names(to)
-=======
-            |gate| gate.may_change_names(from); gate.may_change_names(to); gate.on_one_device(from, to)
->>>>>>> sandbox
+            |gate, mem| gate.may_change_names(from); gate.may_change_names(to); gate.on_one_device(from, to)
         }
         fn path_readlink(fd: Fd, path: GuestPtr<str>, buf: GuestPtr<u8>, len: Size) -> Size {
             |gate, mem| gate.may_read_links(fd)
