@@ -276,15 +276,15 @@ fn of_a_file_the_guest_gets_nothing_but_the_file() {
     scene.write("dir/sibling", "sibling");
     let mut guest = Guest::new();
     guest
+        .open(BADF, DIR + 2, "etc/passwd", 0, READ)
         .open(OK, DIR, "file", 0, READ)
         .open(PERM, DIR, "sibling", 0, READ)
         .open(PERM, DIR, "../dir/sibling", 0, READ)
         .open(ROFS, DIR, "file", 0, WRITE)
-        .open(ROFS, DIR, "new", CREATE, WRITE)
+        .open(PERM, DIR, "new", CREATE, WRITE)
         .path(PERM, "path_unlink_file", DIR, "file")
         // Behind everything else is an empty directory.
-        .open(NOENT, DIR + 1, "etc/passwd", 0, READ)
-        .open(BADF, DIR + 2, "etc/passwd", 0, READ);
+        .open(NOENT, DIR + 1, "etc/passwd", 0, READ);
     scene.hostile("hash dir/file", &guest);
 }
 

@@ -97,7 +97,7 @@ fn killed_everywhere(args: &[&str], check: impl Fn(&Store<FsBackend>)) {
         let outcome = scene.run(&scene.sandbox().trap_at_call(call), args);
         match outcome {
             Err(RunError::Stopped(stopped)) => {
-                assert!(matches!(stopped.reason, StopReason::Trap(_)), "{stopped:?}");
+                assert_eq!(stopped.reason, StopReason::AtCall { call });
             }
             // The clock has its part in how many calls there are.
             Ok(finished) => drop(finished.success().unwrap()),

@@ -151,6 +151,15 @@ impl Grants {
         })
     }
 
+    /// Whether single files are granted in a directory above this one.
+    pub(crate) fn has_files_above(&self, path: &Path) -> bool {
+        let mut above = path.ancestors().skip(1).filter_map(Path::to_str);
+        above.any(|guest| {
+            let grant = self.0.get(guest);
+            grant.is_some_and(|grant| matches!(grant.access, Access::Files(_)))
+        })
+    }
+
     /// Whether `/` is granted.
     pub(crate) fn has_root(&self) -> bool {
         self.0.contains_key("/")

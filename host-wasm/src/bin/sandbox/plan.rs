@@ -67,6 +67,11 @@ impl Plan {
         for store in &places.stores {
             plan.store(store, cli.locking(), cli.durability())?;
         }
+        // The program enters it, and would look for it among the single files that are granted above.
+        if plan.grants.has_files_above(plan.view.current()) {
+            let nothing = Access::Files(Vec::new());
+            plan.grants.directory(&plan.view, Path::new("."), nothing)?;
+        }
         Ok(plan)
     }
 
