@@ -1,7 +1,7 @@
 //! The tests of the command, run with the command as a WASI program.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -13,15 +13,19 @@ use crate::{
     wasm::{self, Modules},
 };
 
+/// What is tried under Node, where every start takes a good part of a second: the pages, and what they tell most of.
+const SCENARIOS: [&str; 5] = ["scenes", "read", "hash", "stat", "tags"];
+
 /// Runs them in the sandbox of this project, and under Node with the plain module.
 pub(crate) fn test(modules: &Modules) -> Result<()> {
-    let sandbox = target_dir().join("debug/flatbao-sandbox");
-    let table = "cli/tests/sandbox-exceptions.txt";
+    let all = test_files()?;
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
     command(
         "the command in a sandbox",
-        &sandbox,
+        &target_dir().join("debug/flatbao-sandbox"),
         &modules.assisted,
-        table,
+        &all,
+        "cli/tests/sandbox-exceptions.txt",
     )?;
     let Some(version) = wasm::node() else {
         println!(
@@ -29,30 +33,30 @@ pub(crate) fn test(modules: &Modules) -> Result<()> {
         );
         return Ok(());
     };
-    let name = format!("the command under Node {version}");
-    let node = root().join("cli/wasi/flatbao-node");
     command(
-        &name,
-        &node,
+        &format!("the command under Node {version}"),
+        &root().join("cli/wasi/flatbao-node"),
         &modules.plain,
+        &SCENARIOS,
         "cli/tests/node-exceptions.txt",
     )
 }
 
-/// Runs the tests of the command on a program that runs this module, but for those that a table names.
-fn command(name: &str, program: &Path, module: &Path, table: &str) -> Result<()> {
-    let exceptions = Exceptions::read(table)?;
+/// Runs these tests of the command on a program that runs this module, but for those that a table names.
+fn command(name: &str, program: &Path, module: &Path, files: &[&str], table: &str) -> Result<()> {
+    let exceptions = exceptions(table)?;
     let mut tests = cargo(&format!("test {} --locked", lists::WORKSPACE));
-    for file in test_files()? {
-        if !exceptions.whole_files.contains(&file) {
-            tests.args(["--test", &file]);
-        }
+    for file in files {
+        tests.args(["--test", file]);
     }
     tests.args(["--", "--exact"]);
-    for test in &exceptions.tests {
+    for test in &exceptions {
         tests.args(["--skip", test]);
     }
+    // What a program under Node sees besides the current directory.
+    let seen = format!("{}:{}", env::temp_dir().display(), root().display());
     tests
+        .env("FLATBAO_DIRS", seen)
         .env("FLATBAO_TEST_COMMAND", program)
         .env("FLATBAO_MODULE", module);
     run(name, &mut tests)
@@ -74,40 +78,25 @@ fn test_files() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Tests that are about something that is not there elsewhere.
-struct Exceptions {
-    whole_files: Vec<String>,
-    tests: Vec<String>,
-}
-
-impl Exceptions {
-    /// Lines of `FILE TEST | REASON`, with `*` for all tests of a file.
-    fn read(table: &str) -> Result<Self> {
-        let path = root().join(table);
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let mut this = Self {
-            whole_files: Vec::new(),
-            tests: Vec::new(),
-        };
-        for (number, line) in (1..).zip(text.lines()) {
-            if line.trim().is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let parts = line
-                .split_once('|')
-                .map(|(name, reason)| (name.trim(), reason.trim()));
-            let name = parts.filter(|(_, reason)| !reason.is_empty());
-            match name.and_then(|(name, _)| name.split_once(' ')) {
-                Some((file, "*")) => this.whole_files.push(file.to_owned()),
-                Some((file, test)) => {
-                    ensure_is_there(file, test).with_context(|| format!("{table}:{number}"))?;
-                    this.tests.push(test.to_owned());
-                }
-                None => bail!("{table}:{number} has not the form `FILE TEST | REASON`"),
-            }
+/// The tests that a table names: about something that is not there elsewhere. Its lines are `FILE TEST | REASON`.
+fn exceptions(table: &str) -> Result<Vec<String>> {
+    let path = root().join(table);
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let mut tests = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
         }
-        Ok(this)
+        let parts = line
+            .split_once('|')
+            .filter(|(_, reason)| !reason.trim().is_empty());
+        let Some((file, test)) = parts.and_then(|(name, _)| name.trim().split_once(' ')) else {
+            bail!("{table}:{number} has not the form `FILE TEST | REASON`");
+        };
+        ensure_is_there(file, test).with_context(|| format!("{table}:{number}"))?;
+        tests.push(test.to_owned());
     }
+    Ok(tests)
 }
 
 /// An exception from a test that is not there any more would hide the next one of its name.
