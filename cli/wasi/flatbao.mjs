@@ -31,6 +31,10 @@ const wasi = new WASI({
   preopens: { '.': process.cwd(), ...Object.fromEntries(dirs.map((dir) => [dir, dir])) },
   returnOnExit: true,
 });
+// A pipe that does not block would end the program's output where its reader is slower.
+for (const stream of [process.stdout, process.stderr]) {
+  stream._handle?.setBlocking?.(true);
+}
 const module = await WebAssembly.compile(await readFile(path));
 const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
 process.exitCode = wasi.start(instance);
