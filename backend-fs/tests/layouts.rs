@@ -13,8 +13,8 @@ use std::{
 
 use flatbao_core::{Backend, BackendError, ExternalPath, FileName, Hash, ReadAt, Uuid, WriteAt};
 use flatbao_fs::{
-    Found, FsBackend, FsError, Layout, SystemDir, create_ambient, grant_ambient, open,
-    open_ambient, open_areas, probe,
+    Found, FsBackend, FsError, Layout, SystemDir, create_ambient, grant_ambient, open_ambient,
+    open_areas, probe,
 };
 use tempfile::TempDir;
 
@@ -199,7 +199,10 @@ fn areas_can_be_on_two_file_systems() {
     )
     .unwrap();
     fill(&store);
-    assert_eq!(read(&open(handle(disk.path())), b"hello"), b"hello");
+    assert_eq!(
+        read(&flatbao_fs::open(handle(disk.path())), b"hello"),
+        b"hello"
+    );
     let [tags, data, lock] = ["tags.meta", &data(b"hello"), "lock"].map(PathBuf::from);
     assert_eq!(tree(disk.path()), [tags, data, lock.clone()].into());
     let temp = FileName::Temp(UUID).to_string().into();
