@@ -12,7 +12,7 @@ use crate::steps::{cargo, output, root, run, target_dir};
 
 /// The most bytes that the plain module may weigh. The aim is a megabyte; this is what it weighs today and a little
 /// more, so that it does not grow unseen.
-const MAX_MODULE: u64 = 1_200_000;
+const MAX_MODULE: u64 = 1_250_000;
 
 /// A WASI target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
