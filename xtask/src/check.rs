@@ -68,12 +68,16 @@ fn under_wasi() -> Result<()> {
     for target in Target::ALL {
         let packages = lists::PACKAGES;
         // Without the programs in the documentation, which are natives.
-        let which = "--lib --tests --examples";
+        let which = "--lib --tests";
         let mut tests = cargo(&format!(
             "test {packages} {which} --target {target} --locked"
         ));
         tests.env(target.runner_variable(), &runner);
         run(&format!("tests under {target}"), &mut tests)?;
+        step(
+            &format!("building the example guest for {target}"),
+            &format!("build --package flatbao-fs --example guest --target {target} --locked"),
+        )?;
         let guest = target_dir()
             .join(target.triple())
             .join("debug/examples/guest.wasm");
