@@ -42,7 +42,7 @@ fn play(pages: &[PathBuf]) {
     let place = tempfile::tempdir().unwrap();
     let copy_of = |page: &Path| place.path().join(page.file_name().unwrap());
     let cases = TestCases::new();
-    cases.register_bin("flatbao", &common::program());
+    cases.register_bin("flatbao", common::program());
     cases.register_bin("dd", Path::new("/bin/dd"));
     cases.register_bin("cargo", Bin::Ignore);
     for page in pages {

@@ -2,6 +2,7 @@
 //!
 //! That it is the same command is tested by the tests of the command, which run against it as well. Here is what only a
 //! sandbox promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     collections::BTreeMap,

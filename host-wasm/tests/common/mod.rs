@@ -1,5 +1,12 @@
 //! Hostile guests, written as text.
-#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "each test program uses a part, and a test reports by panicking"
+)]
 
 use std::{fmt::Write as _, sync::OnceLock};
 
