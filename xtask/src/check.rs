@@ -48,7 +48,7 @@ pub(crate) fn test() -> Result<()> {
     Ok(())
 }
 
-/// What of [`test`] is about WASI, once everything is built.
+/// What of [`test()`] is about WASI, once everything is built.
 pub(crate) fn wasi_test() -> Result<()> {
     wasm::targets()?;
     let modules = wasm::modules()?;
