@@ -55,20 +55,23 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, arguments: &[OsString]) -> Result<ExitCode> {
     let settings = Settings::from_environment()?;
     let plan = Plan::new(cli)?;
-    let arguments = arguments::for_program(cli, arguments, &plan)?;
-    let sandbox = settings.limit(plan.sandbox()?);
-    let ended = start(&settings, CodeCache::User, &sandbox, &arguments);
-    // Whoever can write to compiled code leaves the sandbox. So where it would be granted it is not used.
-    let ended = match ended {
-        Err(Error::Run(RunError::CacheGranted { .. })) => {
-            start(&settings, CodeCache::None, &sandbox, &arguments)
-        }
-        other => other,
-    };
+    let ended = run_planned(cli, arguments, &settings, &plan);
     plan.tidy_up();
     // A reader that has gone is none that could be told.
     let _ = stdout().flush();
     Ok(ExitCode::from(u8::try_from(ended?).unwrap_or(1)))
+}
+
+fn run_planned(cli: &Cli, arguments: &[OsString], settings: &Settings, plan: &Plan) -> Result<i32> {
+    let arguments = arguments::for_program(cli, arguments, plan)?;
+    let sandbox = settings.limit(plan.sandbox()?);
+    // Whoever can write to compiled code leaves the sandbox. So where it would be granted it is not used.
+    match start(settings, CodeCache::User, &sandbox, &arguments) {
+        Err(Error::Run(RunError::CacheGranted { .. })) => {
+            start(settings, CodeCache::None, &sandbox, &arguments)
+        }
+        other => other,
+    }
 }
 
 fn start(
