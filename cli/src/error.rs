@@ -10,7 +10,8 @@ use flatbao_fs::FsError;
 
 use crate::output::{printable, short};
 
-pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
+/// Boxed, so that what goes well is not moved about with room for what might have gone wrong.
+pub(crate) type Result<T, E = Box<CliError>> = std::result::Result<T, E>;
 
 /// What is no regular file, in words.
 pub(crate) const DIRECTORY: &str = "a directory";
@@ -98,18 +99,30 @@ pub(crate) enum CliError {
     Closed,
 }
 
+impl From<StoreError> for Box<CliError> {
+    fn from(error: StoreError) -> Self {
+        Self::new(error.into())
+    }
+}
+
+impl From<FsError> for Box<CliError> {
+    fn from(error: FsError) -> Self {
+        Self::new(error.into())
+    }
+}
+
 impl CliError {
     /// An error of the operating system about a path, ready for `map_err`.
-    pub(crate) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Box<Self> {
         let path = printable(path);
-        move |source| Self::Io { op, path, source }
+        move |source| Box::new(Self::Io { op, path, source })
     }
 
-    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Usage {
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Box<Self> {
+        Box::new(Self::Usage {
             message: message.into(),
             hint: hint.into(),
-        }
+        })
     }
 
     /// A stable word for programs.
@@ -128,7 +141,7 @@ impl CliError {
             Self::DirectoryInCollection { .. } => "is_a_directory",
             Self::UnsafeName { .. } => "unsafe_name",
             Self::Target { kind, .. } => kind,
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "no_file",
+            Self::Io { .. } if self.is_missing_file() => "no_file",
             Self::Io { .. } => "io",
             Self::NotAFile { .. } => "not_a_file",
             Self::NotUtf8 { .. } => "not_utf8",
@@ -139,6 +152,11 @@ impl CliError {
             Self::Elsewhere { kind, .. } => kind,
             Self::Output(_) | Self::Closed => "output",
         }
+    }
+
+    /// Whether it is only that there is no such file.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     pub(crate) fn exit(&self) -> Exit {

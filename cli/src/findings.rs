@@ -1,15 +1,13 @@
 //! What a verification finds, for people and for programs, and the command that mends it.
 
-use std::collections::BTreeMap;
-
 use flatbao_core::{
     Hash,
     store::{Finding, Remedy, Severity},
 };
-use serde_json::{Value, json};
 
 use crate::{
     error::Exit,
+    json::{Value, json},
     output::{exact_ranges, short},
 };
 
@@ -45,11 +43,11 @@ pub(crate) fn object(finding: &Finding) -> Value {
         "mend": mend(finding.remedy(), finding.hash()),
     });
     if let Some(hash) = finding.hash() {
-        object["hash"] = hash.to_string().into();
+        object.set("hash", hash.to_string().into());
     }
     if let Some(offset) = finding.offset() {
-        object["offset"] = offset.into();
-        object["groups"] = exact_ranges(finding.groups());
+        object.set("offset", offset.into());
+        object.set("groups", exact_ranges(finding.groups()));
     }
     object
 }
@@ -85,7 +83,8 @@ pub(crate) fn mend(remedy: Remedy, hash: Option<Hash>) -> Option<String> {
 /// What mends what was found, so that each remedy is told once.
 #[derive(Default)]
 pub(crate) struct Remedies {
-    by_text: BTreeMap<String, (Remedy, Option<Hash>)>,
+    /// In the order of their texts, of which there are few.
+    by_text: Vec<(String, Remedy, Option<Hash>)>,
 }
 
 impl Remedies {
@@ -95,26 +94,32 @@ impl Remedies {
             return;
         };
         let hash = finding.hash();
-        self.by_text
-            .entry(text)
+        match self
+            .by_text
+            .binary_search_by(|(other, ..)| other.cmp(&text))
+        {
             // Of several blobs none is named.
-            .and_modify(|(_, known)| *known = known.filter(|known| Some(*known) == hash))
-            .or_insert((remedy, hash));
+            Ok(at) => {
+                let known = &mut self.by_text[at].2;
+                *known = known.filter(|known| Some(*known) == hash);
+            }
+            Err(at) => self.by_text.insert(at, (text, remedy, hash)),
+        }
     }
 
     /// The remedies, each once; with the blob where it is only one.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        let remedies = self.by_text.values();
-        remedies.filter_map(|(remedy, hash)| mend(*remedy, *hash))
+        let remedies = self.by_text.iter();
+        remedies.filter_map(|(_, remedy, hash)| mend(*remedy, *hash))
     }
 
     /// As [`lines`](Self::lines), for what repair has left: that it would mend it is not true of that.
     pub(crate) fn lines_after_repair(mut self) -> impl Iterator<Item = String> {
         let is_other = |remedy: Remedy| !matches!(remedy, Remedy::Repair | Remedy::RepairThenFill);
-        self.by_text.retain(|_, (remedy, _)| is_other(*remedy));
+        self.by_text.retain(|(_, remedy, _)| is_other(*remedy));
         self.by_text
-            .into_values()
-            .filter_map(|(remedy, hash)| mend(remedy, hash))
+            .into_iter()
+            .filter_map(|(_, remedy, hash)| mend(remedy, hash))
     }
 }
 

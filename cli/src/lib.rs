@@ -26,6 +26,7 @@ mod commands;
 mod elsewhere;
 mod error;
 mod findings;
+mod json;
 mod names;
 mod outdir;
 mod output;
@@ -97,7 +98,7 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if error.use_stderr() && options.any(|text| text == "--json") {
         let text = error.to_string();
         let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
-        let object = serde_json::json!({
+        let object = crate::json::json!({
             "error": "usage",
             "message": message.trim_start_matches("error: ").trim(),
             "hint": hint.trim(),

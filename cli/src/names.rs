@@ -37,18 +37,20 @@ pub(crate) fn check<'a>(names: impl IntoIterator<Item = &'a str>, rules: Rules) 
 
 /// The first name that [`Rules::Portable`] refuse, and why.
 pub(crate) fn not_portable<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    match check(names, Rules::Portable) {
-        Err(CliError::UnsafeName { name, why, .. }) => Some(format!("{name} {why}")),
+    match *check(names, Rules::Portable).err()? {
+        CliError::UnsafeName { name, why, .. } => Some(format!("{name} {why}")),
         _ => None,
     }
 }
 
-fn refuse(name: &str, elsewhere: bool) -> impl FnOnce(String) -> CliError {
+fn refuse(name: &str, elsewhere: bool) -> impl FnOnce(String) -> Box<CliError> {
     let name = printable(name);
-    move |why| CliError::UnsafeName {
-        name,
-        why,
-        elsewhere,
+    move |why| {
+        Box::new(CliError::UnsafeName {
+            name,
+            why,
+            elsewhere,
+        })
     }
 }
 
@@ -92,7 +94,7 @@ fn elsewhere(name: &str) -> Result<(), String> {
 /// Whether Windows takes the name for a device, with whatever extension.
 fn is_reserved(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ');
-    let stem = stem.to_uppercase();
+    let stem = folded(stem);
     match stem.as_str() {
         "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => return true,
         _ => {}
@@ -106,9 +108,23 @@ fn is_reserved(part: &str) -> bool {
     digits.next().is_some_and(digit) && digits.next().is_none()
 }
 
-/// The same for all spellings that a file system which ignores case takes for one.
+/// The same for all spellings that a file system which ignores case takes for one: in capitals. Six of these look
+/// like capitals of their own and share their small letter with others; by naming them, the table of all small
+/// letters is not needed.
 fn folded(path: &str) -> String {
-    path.to_uppercase().to_lowercase()
+    let mut folded = String::with_capacity(path.len());
+    for c in path.chars() {
+        match c {
+            '\u{130}' => folded.push_str("I\u{307}"),
+            '\u{3f4}' => folded.push('\u{398}'),
+            '\u{1e9e}' => folded.push_str("SS"),
+            '\u{2126}' => folded.push('\u{3a9}'),
+            '\u{212a}' => folded.push('K'),
+            '\u{212b}' => folded.push('\u{c5}'),
+            c => folded.extend(c.to_uppercase()),
+        }
+    }
+    folded
 }
 
 /// Files and directories so far, by the key under which they would collide, with their spelling.
@@ -157,6 +173,15 @@ mod tests {
         check(names.iter().copied(), rules)
             .err()
             .map(|error| error.to_string())
+    }
+
+    #[test]
+    fn folding_takes_together_what_has_the_same_small_letters() {
+        for c in '\0'..=char::MAX {
+            let name = format!("a{c}b");
+            let expected = name.to_uppercase().to_lowercase().to_uppercase();
+            assert_eq!(folded(&name), expected, "{c:?}");
+        }
     }
 
     #[test]

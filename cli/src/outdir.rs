@@ -187,20 +187,20 @@ fn check_target(dir: &SystemDir, name: &OsStr, force: bool, path: &Path) -> Resu
     }
 }
 
-fn target(path: &Path, why: &'static str, hint: &'static str) -> CliError {
-    CliError::Target {
+fn target(path: &Path, why: &'static str, hint: &'static str) -> Box<CliError> {
+    Box::new(CliError::Target {
         path: printable(path),
         why,
         hint,
         kind: "target_exists",
-    }
+    })
 }
 
-fn link(path: &Path) -> CliError {
-    CliError::Target {
+fn link(path: &Path) -> Box<CliError> {
+    Box::new(CliError::Target {
         path: printable(path),
         why: "is a symbolic link, which a restore does not follow",
         hint: "remove it, or name another DEST",
         kind: "unsafe_target",
-    }
+    })
 }

@@ -9,13 +9,12 @@ use std::{
     path::Path,
 };
 
-use bytesize::ByteSize;
 use flatbao_core::{Hash, text};
-use serde_json::{Value, json};
 
 use crate::{
     args::Global,
     error::{CliError, Exit, Result},
+    json::{self, Value, json},
     progress::Meter,
 };
 
@@ -101,8 +100,8 @@ impl Out {
     fn settle(&self, written: io::Result<()>) -> Result<()> {
         match written {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe && self.unread_is_fine => Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(CliError::Closed),
-            Err(e) => Err(CliError::Output(e)),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Box::new(CliError::Closed)),
+            Err(e) => Err(Box::new(CliError::Output(e))),
             Ok(()) => Ok(()),
         }
     }
@@ -212,7 +211,9 @@ pub(crate) fn short(hash: Hash) -> String {
 
 /// Ranges for programs: pairs of the first and the one behind the last.
 pub(crate) fn exact_ranges(ranges: &[Range<u64>]) -> Value {
-    let pairs = ranges.iter().map(|range| json!([range.start, range.end]));
+    let pairs = ranges
+        .iter()
+        .map(|range| json::pair(range.start, Some(range.end)));
     pairs.collect()
 }
 
@@ -222,9 +223,20 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{s}")
 }
 
-/// A size for people.
+/// A size for people: exact below 1 KiB, then in the largest unit that it reaches, to a tenth. Without floating
+/// point numbers, which nothing else in the command needs.
 pub(crate) fn size(bytes: u64) -> String {
-    ByteSize::b(bytes).display().iec().to_string()
+    let bytes = u128::from(bytes);
+    let tenths = |unit: u128| (10 * bytes + unit / 2) / unit;
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let units = units
+        .iter()
+        .zip(1_u32..)
+        .map(|(name, power)| (name, tenths(1024_u128.pow(power))));
+    match units.take_while(|(_, tenths)| *tenths >= 10).last() {
+        Some((name, tenths)) if bytes >= 1024 => format!("{}.{} {name}", tenths / 10, tenths % 10),
+        _ => format!("{bytes} B"),
+    }
 }
 
 /// A path or name for programs: as it is, or printable where it is not UTF-8.
@@ -247,6 +259,24 @@ mod tests {
         assert_eq!(printable("a b/ü\\\"'"), "a b/ü\\\"'");
         assert_eq!(printable("\x1b[2J\n"), "\\x1b[2J\\x0a");
         assert_eq!(printable("\u{202e}x"), "\\xe2\\x80\\xaex");
+    }
+
+    #[test]
+    fn a_size_is_told_to_a_tenth_of_its_unit() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1587, "1.5 KiB"),
+            (1588, "1.6 KiB"),
+            // Rounded up it is one of the next unit, not 1024.0 of this one.
+            (1024 * 1024 - 1, "1.0 MiB"),
+            (16 * 1024 * 1024, "16.0 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text);
+        }
     }
 
     #[test]

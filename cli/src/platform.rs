@@ -161,16 +161,16 @@ pub(crate) fn open_readable(path: &Path) -> Result<File> {
 }
 
 /// The error about something that is no regular file.
-pub(crate) fn not_a_file(path: &Path, kind: FileType) -> CliError {
+pub(crate) fn not_a_file(path: &Path, kind: FileType) -> Box<CliError> {
     let what = match kind {
         kind if kind.is_symlink() => LINK,
         kind if kind.is_dir() => DIRECTORY,
         _ => SPECIAL,
     };
-    CliError::NotAFile {
+    Box::new(CliError::NotAFile {
         path: printable(path),
         what,
-    }
+    })
 }
 
 /// The path by which the store refers to a file outside it.
@@ -184,9 +184,9 @@ pub(crate) fn external_path(path: &Path) -> Result<ExternalPath> {
 pub(crate) fn check_names_a_place(path: &Path) -> Result<()> {
     let is_told = || std::env::current_dir().is_ok_and(|dir| dir != Path::new("/"));
     match cfg!(target_os = "wasi") && path.is_relative() && !is_told() {
-        true => Err(CliError::Relative {
+        true => Err(Box::new(CliError::Relative {
             path: printable(path),
-        }),
+        })),
         false => Ok(()),
     }
 }
@@ -197,10 +197,11 @@ pub(crate) fn plain_external_path(path: &Path) -> Result<ExternalPath> {
         path: printable(path),
     })?;
     ExternalPath::parse(text).map_err(|source| {
-        CliError::Store(flatbao_core::Error::Path {
+        flatbao_core::Error::Path {
             path: printable(path),
             source,
-        })
+        }
+        .into()
     })
 }
 
@@ -225,7 +226,7 @@ pub(crate) fn is_locked(path: &Path) -> Option<bool> {
             Err(TryLockError::WouldBlock) => Some(true),
             Err(TryLockError::Error(_)) => None,
         },
-        Err(CliError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Some(false),
+        Err(error) if error.is_missing_file() => Some(false),
         Err(_) => None,
     }
 }
@@ -274,16 +275,16 @@ mod tests {
         assert!(matches!(open_regular(&link, true), Ok((_, 3))));
         let refused = open_regular(&link, false);
         assert!(matches!(
-            refused,
-            Err(CliError::NotAFile { what: LINK, .. })
+            *refused.unwrap_err(),
+            CliError::NotAFile { what: LINK, .. }
         ));
         let refused = open_regular(dir.path(), true);
         assert!(matches!(
-            refused,
-            Err(CliError::NotAFile {
+            *refused.unwrap_err(),
+            CliError::NotAFile {
                 what: DIRECTORY,
                 ..
-            })
+            }
         ));
     }
 }

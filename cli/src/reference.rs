@@ -44,9 +44,9 @@ pub(crate) fn resolve(store: &Store, text: &OsStr) -> Result<Resolved> {
         return Ok(found);
     }
     Err(match tags {
-        Ok(_) => CliError::NoSuchRef {
+        Ok(_) => Box::new(CliError::NoSuchRef {
             text: printable(text),
-        },
+        }),
         Err(error) => error.into(),
     })
 }
@@ -108,10 +108,10 @@ impl Names<'_> {
         match candidates[..] {
             [] => Ok(None),
             [hash] => Ok(Some(by_hash(hash))),
-            _ => Err(CliError::Ambiguous {
+            _ => Err(Box::new(CliError::Ambiguous {
                 text: prefix.to_owned(),
                 candidates,
-            }),
+            })),
         }
     }
 
@@ -142,9 +142,11 @@ impl Names<'_> {
         let hash = left.hash;
         let collection = self.store.collection(hash)?;
         let shown = || path_of(path).map(printable).unwrap_or_default();
-        let missing = || CliError::NotInCollection {
-            hash,
-            path: shown(),
+        let missing = || {
+            Box::new(CliError::NotInCollection {
+                hash,
+                path: shown(),
+            })
         };
         let path = std::str::from_utf8(path).map_err(|_| missing())?;
         if let Some(found) = collection.get(path) {
@@ -158,10 +160,10 @@ impl Names<'_> {
         let below = format!("{}/", path.trim_end_matches('/'));
         let mut entries = collection.entries().iter();
         Err(if entries.any(|(name, _)| name.starts_with(&below)) {
-            CliError::DirectoryInCollection {
+            Box::new(CliError::DirectoryInCollection {
                 hash,
                 path: shown(),
-            }
+            })
         } else {
             missing()
         })

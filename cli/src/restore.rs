@@ -115,7 +115,7 @@ impl Target<'_> {
         };
         if store::is_inside(&real, self.store) {
             let path = printable(dir);
-            return Err(CliError::InsideStore { path });
+            return Err(Box::new(CliError::InsideStore { path }));
         }
         Ok(())
     }

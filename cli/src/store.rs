@@ -60,7 +60,7 @@ pub(crate) fn to_fill(global: &Global, command: &'static str, out: &mut Out) -> 
     check_writing(global, command)?;
     if look(global)? == Found::NotAStore {
         let path = printable(&global.store);
-        return Err(CliError::NotAStore { path });
+        return Err(Box::new(CliError::NotAStore { path }));
     }
     make(global, out)
 }
@@ -107,7 +107,7 @@ fn make(global: &Global, out: &mut Out) -> Result<Store> {
 
 fn check_writing(global: &Global, command: &'static str) -> Result<()> {
     if global.read_only {
-        return Err(CliError::ReadOnly { command });
+        return Err(Box::new(CliError::ReadOnly { command }));
     }
     Ok(())
 }
@@ -116,8 +116,8 @@ fn existing(global: &Global) -> Result<()> {
     let path = printable(&global.store);
     match look(global)? {
         Found::Store(_) => Ok(()),
-        Found::Missing | Found::Empty => Err(CliError::NoStore { path }),
-        Found::NotAStore => Err(CliError::NotAStore { path }),
+        Found::Missing | Found::Empty => Err(Box::new(CliError::NoStore { path })),
+        Found::NotAStore => Err(Box::new(CliError::NotAStore { path })),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use crate::{
-    error::CliError,
+    error::{CliError, Result},
     output::{Out, Tally, printable},
     platform, store,
 };
@@ -38,7 +38,7 @@ pub(crate) fn files(root: &Path, store: &Path, out: &Out, tally: &mut Tally) -> 
 }
 
 /// `None` for a directory.
-fn file(entry: &walkdir::DirEntry, root: &Path) -> Result<Option<Found>, CliError> {
+fn file(entry: &walkdir::DirEntry, root: &Path) -> Result<Option<Found>> {
     let kind = entry.file_type();
     if kind.is_dir() {
         return Ok(None);
@@ -63,7 +63,7 @@ fn name(relative: &Path) -> Option<String> {
     Some(parts?.join("/"))
 }
 
-fn unreadable(error: walkdir::Error) -> CliError {
+fn unreadable(error: walkdir::Error) -> Box<CliError> {
     let path = error.path().map(Path::to_owned).unwrap_or_default();
     let source = error
         .into_io_error()

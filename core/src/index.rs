@@ -1,9 +1,6 @@
 //! Which files there are: a fold over the listing. A cache, never the authority; a few dozen bytes a blob.
 
-use std::{
-    collections::BTreeMap,
-    ops::{Bound, RangeFrom},
-};
+use std::{collections::BTreeMap, ops::RangeFrom};
 
 use crate::{EntryKind, FileName, Hash, Uuid};
 
@@ -215,18 +212,10 @@ impl Index {
     /// The first hashes after `after`, at most `limit`, with their entries; of complete and partial blobs
     /// alike.
     pub(crate) fn page(&self, after: Option<Hash>, limit: usize) -> Vec<(Hash, Entry)> {
-        let bounds = (
-            after.map_or(Bound::Unbounded, Bound::Excluded),
-            Bound::Unbounded,
-        );
-        let complete = self.blobs.range(bounds).map(|(hash, _)| *hash);
-        let partial = self.partials.range(bounds).map(|(hash, _)| *hash);
-        let mut hashes: Vec<Hash> = complete.take(limit).chain(partial.take(limit)).collect();
-        hashes.sort_unstable();
-        hashes.dedup();
-        hashes.truncate(limit);
-        hashes
-            .into_iter()
+        let first = after.unwrap_or(Hash::from_bytes([0; 32]));
+        self.from(first..)
+            .filter(|hash| Some(*hash) != after)
+            .take(limit)
             .map(|hash| (hash, self.get(hash)))
             .collect()
     }

@@ -35,8 +35,8 @@ pub(crate) struct State {
     leases: BTreeMap<HashAndFormat, usize>,
     /// Blobs whose files are being removed right now.
     deleting: BTreeSet<Hash>,
-    /// Partial entries that are being filled right now.
-    filling: BTreeSet<Uuid>,
+    /// Partial entries that are being filled right now: as many as there are receivers.
+    filling: Vec<Uuid>,
     /// Collections between mark and sweep.
     epochs: usize,
     /// What was protected since the oldest of them began.
@@ -74,7 +74,7 @@ impl Kernel {
                 refusal,
                 leases: BTreeMap::new(),
                 deleting: BTreeSet::new(),
-                filling: BTreeSet::new(),
+                filling: Vec::new(),
                 epochs: 0,
                 touched: BTreeSet::new(),
                 sequences: 0,
@@ -129,7 +129,12 @@ impl Kernel {
 
     /// Takes a partial entry to fill it; `None` when another one is filling it.
     pub(crate) fn claim(self: &Arc<Self>, uuid: Uuid) -> Option<Claim> {
-        self.state().filling.insert(uuid).then(|| Claim {
+        let mut state = self.state();
+        if state.is_filled(uuid) {
+            return None;
+        }
+        state.filling.push(uuid);
+        Some(Claim {
             kernel: Arc::clone(self),
             uuid,
         })
@@ -225,7 +230,10 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.kernel.state().filling.remove(&self.uuid);
+        self.kernel
+            .state()
+            .filling
+            .retain(|uuid| *uuid != self.uuid);
     }
 }
 

@@ -31,6 +31,7 @@ pub mod dir;
 pub mod env;
 pub mod error;
 pub mod flat;
+mod gather;
 pub mod hash;
 mod hasher;
 mod homes;

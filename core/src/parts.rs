@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     Backend, BackendError, Error, FileName, Hash, ReadAt, Result, Uuid,
+    gather::gathered,
     index::{Entry, PartialFiles},
     io::read_full_at,
     limits::{MAX_CLAIMS, PARTIAL_HOMES},
@@ -187,7 +188,10 @@ impl<B: Backend> Inner<B> {
         let mut files = self.kernel.state().index.partials(hash).to_vec();
         files.retain(|files| files.data);
         if files.len() > PARTIAL_HOMES && wanted.is_some() {
-            files.sort_by_cached_key(|files| self.claim_of(hash, *files) != wanted);
+            let (first, others): (Vec<_>, Vec<_>) = files
+                .into_iter()
+                .partition(|files| self.claim_of(hash, *files) == wanted);
+            files = [first, others].concat();
         }
         files.truncate(PARTIAL_HOMES);
         self.open_these(hash, &files)
@@ -304,7 +308,7 @@ impl<B: Backend> Inner<B> {
     /// than so many sizes: each of these costs a look.
     fn by_claim(&self, hash: Hash, few: &Parts<B::Object>) -> BTreeMap<u64, Vec<PartialFiles>> {
         let claims = few.entries.iter().map(|part| (part.claim, Vec::new()));
-        let mut by_claim: BTreeMap<u64, Vec<PartialFiles>> = claims.collect();
+        let mut by_claim: BTreeMap<u64, Vec<PartialFiles>> = gathered(claims);
         let files = self.kernel.state().index.partials(hash).to_vec();
         if files.len() <= PARTIAL_HOMES {
             return by_claim;

@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, collections::BTreeSet, fmt};
 
+use crate::gather::gathered;
 use crate::{limits::MAX_PATHS_FILE, text::lossless, trailer};
 
 /// An absolute path outside the store that may be opened: no `.` or `..`, no empty component, no NUL, and
@@ -125,7 +126,7 @@ impl PathSet {
         // postcard allocates no more than the bytes that are really there can hold.
         match postcard::take_from_bytes::<Vec<String>>(payload) {
             Ok((paths, [])) => Ok(Self {
-                entries: paths.into_iter().map(Entry).collect(),
+                entries: gathered(paths.into_iter().map(Entry)),
             }),
             _ => Err(PathsError::Damaged),
         }

@@ -115,7 +115,7 @@ impl Collection {
             });
         }
         let mut seen = BTreeSet::new();
-        if let Some(name) = names.iter().find(|name| !seen.insert(*name)) {
+        if let Some(name) = names.iter().find(|name| !seen.insert(name.as_str())) {
             return Err(CollectionError::Duplicate(name.clone()));
         }
         let entries = names.into_iter().zip(children.iter().copied()).collect();

@@ -64,11 +64,11 @@ impl TagFile {
             return Err(TagFileError::Trailing);
         }
         let count = records.len();
-        let tags = records
-            .into_iter()
-            .map(|Record(name, value)| Ok((Tag::new(name)?, value)))
-            .collect::<Result<TagMap, crate::TagError>>()
-            .map_err(|_| TagFileError::Content)?;
+        let mut tags = TagMap::new();
+        for Record(name, value) in records {
+            let name = Tag::new(name).map_err(|_| TagFileError::Content)?;
+            tags.insert(name, value);
+        }
         // Every writer, the peer too, writes sorted unique keys in the shortest form. What differs was
         // damaged, and one look tells it.
         if tags.len() != count || encode_payload(&tags)? != payload {

@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+#[cfg(not(target_os = "wasi"))]
 use clap_complete::Shell;
+
+/// Whatever it is: the command is not there in a sandbox, and says so.
+#[cfg(target_os = "wasi")]
+type Shell = String;
 
 /// Print BLAKE3 hashes of files as b3sum does, or check such a list; needs no store
 #[derive(Debug, Args)]

@@ -7,13 +7,13 @@ use flatbao_core::{
     progress::Watch,
     store::{Copied, State, Status, copy},
 };
-use serde_json::json;
 
 use crate::{
     args::{Copy, Global},
     collection,
     commands::tag,
     error::{CliError, Exit, Result},
+    json::{Value, json},
     output::{Out, Tally, count, exact, printable, size},
     platform,
     reference::{self, Resolved},
@@ -55,9 +55,9 @@ fn check_place(global: &Global, to: &Path) -> Result<()> {
         ));
     }
     match store::is_inside(&there, &here) {
-        true => Err(CliError::InsideStore {
+        true => Err(Box::new(CliError::InsideStore {
             path: printable(to),
-        }),
+        })),
         false => Ok(()),
     }
 }
@@ -256,10 +256,10 @@ fn tell(
                 "blobs": copied.blobs,
                 "known": copied.known,
                 "bytes": copied.bytes,
-                "incomplete": incomplete,
+                "incomplete": incomplete.into_iter().collect::<Value>(),
             });
             if let Some(tag) = tag {
-                object["tag"] = tag::exact(tag).into();
+                object.set("tag", tag::exact(tag).into());
             }
             object
         },

@@ -1,15 +1,15 @@
 //! `flatbao doctor`
 
-use std::{cmp::Reverse, collections::BTreeMap, ops::ControlFlow};
+use std::{cmp::Reverse, ops::ControlFlow};
 
-use flatbao_core::store::{Checked, Finding, Severity, State, Verified, VerifyOptions};
+use flatbao_core::store::{Checked, Finding, State, Verified, VerifyOptions};
 use flatbao_fs::{Found, Layout, probe};
-use serde_json::{Value, json};
 
 use crate::{
     args::Global,
     error::{Exit, Result},
     findings,
+    json::{Value, json},
     output::{Out, exact, printable},
     platform,
     store::{self, Store},
@@ -22,15 +22,17 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<Exit> {
         about.tell(out)?;
     }
     out.meter.start("looking the store over", None);
-    let mut kinds: BTreeMap<(Reverse<Severity>, &'static str), Kind> = BTreeMap::new();
+    // The worst first; there are few kinds.
+    let mut kinds: Vec<Kind> = Vec::new();
     let mut each = |checked| {
         if let Checked::Finding(finding) = checked {
-            let key = (Reverse(finding.severity()), finding.kind());
-            match kinds.get_mut(&key) {
-                Some(kind) => kind.count += 1,
-                None => {
+            let place = |finding: &Finding| (Reverse(finding.severity()), finding.kind());
+            let wanted = place(&finding);
+            match kinds.binary_search_by_key(&wanted, |kind| place(&kind.example)) {
+                Ok(at) => kinds[at].count += 1,
+                Err(at) => {
                     let example = finding;
-                    kinds.insert(key, Kind { count: 1, example });
+                    kinds.insert(at, Kind { count: 1, example });
                 }
             }
         }
@@ -38,7 +40,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<Exit> {
     };
     let verified = store.verify(&VerifyOptions::default(), &mut each, &mut out.meter.watch())?;
     out.meter.stop();
-    for kind in kinds.values() {
+    for kind in &kinds {
         kind.tell(out)?;
     }
     if out.is_json() {
@@ -128,8 +130,8 @@ impl About {
     fn object(&self, verified: &Verified) -> Value {
         json!({
             "summary": "doctor",
-            "store": self.path,
-            "layout": self.layout,
+            "store": self.path.as_str(),
+            "layout": self.layout.as_str(),
             "locked": self.locked,
             "blobs": self.blobs,
             "partial": self.partial,
@@ -159,9 +161,9 @@ impl Kind {
                 json!({
                     "finding": example.kind(),
                     "severity": label,
-                    "count": count,
+                    "count": *count,
                     "example": findings::text(example),
-                    "mend": mend,
+                    "mend": mend.clone(),
                 })
             },
             || {

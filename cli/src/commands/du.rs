@@ -6,13 +6,13 @@ use flatbao_core::{
     BlobFormat, HashAndFormat, Tag,
     store::{Footprint, State, Status, Subject, Tagged, UnreadSequence, Usage},
 };
-use serde_json::{Value, json};
 
 use crate::{
     args::{Du, Global},
     collection,
     commands::tag,
     error::{CliError, Exit, Result},
+    json::{Value, json},
     output::{Out, Tally, count, exact, printable, size},
     reference::{self, Resolved},
     store::{self, Store},
@@ -208,7 +208,7 @@ impl Table<'_> {
 
 fn object(named: &Named, value: &HashAndFormat, footprint: Option<&Footprint>) -> Value {
     json!({
-        "ref": named.exact,
+        "ref": named.exact.as_str(),
         "hash": value.hash.to_string(),
         "format": value.format.to_string(),
         "blobs": footprint.map(|footprint| footprint.blobs),

@@ -1,7 +1,7 @@
 //! `flatbao export`
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -10,12 +10,12 @@ use flatbao_core::{
     BackendError, Collection, EntryKind, Error, ExternalPath, Hash,
     store::{ExportMethod, ExportMode, ExportOptions, Exported},
 };
-use serde_json::json;
 
 use crate::{
     args::{Export, Global},
     collection,
     error::{CliError, Exit, Result},
+    json::json,
     names::{self, Rules},
     output::{Out, Tally, count, exact, printable, size},
     platform,
@@ -90,9 +90,9 @@ impl Place {
     fn check_outside(&self, store: &Path) -> Result<()> {
         let mut places = self.file.iter().chain([&self.dir]);
         match places.find(|place| store::is_inside(place, store)) {
-            Some(inside) => Err(CliError::InsideStore {
+            Some(inside) => Err(Box::new(CliError::InsideStore {
                 path: printable(inside),
-            }),
+            })),
             None => Ok(()),
         }
     }
@@ -140,19 +140,16 @@ impl Exporting<'_> {
         let total = total.fold(0, u64::saturating_add);
         out.meter.start("exporting", Some(total));
         // A blob under several names is forgotten with the last of them.
-        let mut uses: BTreeMap<Hash, usize> = BTreeMap::new();
-        for (_, hash) in entries {
-            *uses.entry(*hash).or_default() += 1;
-        }
+        let mut later = BTreeSet::new();
+        let is_last = entries.iter().rev().map(|(_, hash)| later.insert(*hash));
+        let is_last: Vec<bool> = is_last.collect();
         let mut tally = Tally::default();
         let (mut done, mut bytes) = (0_usize, 0);
         // What could not be exported under one of its names stays.
         let mut stuck = BTreeSet::new();
-        for (name, hash) in entries {
-            let left = uses.entry(*hash).or_default();
-            *left -= 1;
+        for ((name, hash), is_last) in entries.iter().zip(is_last.into_iter().rev()) {
             let options = match self.options.mode {
-                ExportMode::Forget if *left > 0 || stuck.contains(hash) => {
+                ExportMode::Forget if !is_last || stuck.contains(hash) => {
                     self.options.mode(ExportMode::Copy)
                 }
                 _ => self.options,
@@ -259,11 +256,13 @@ impl Exporting<'_> {
 
 /// A collection goes to a directory that is missing or empty, or among what is there.
 fn check_directory(dir: &Path, force: bool) -> Result<()> {
-    let target = |why, hint| CliError::Target {
-        path: printable(dir),
-        why,
-        hint,
-        kind: "target_exists",
+    let target = |why, hint| {
+        Box::new(CliError::Target {
+            path: printable(dir),
+            why,
+            hint,
+            kind: "target_exists",
+        })
     };
     let mut entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -288,12 +287,14 @@ fn is_full(error: &CliError) -> bool {
 }
 
 /// What is wrong with the target, in the words of the command.
-fn of_target(error: Error, path: &ExternalPath) -> CliError {
-    let target = |path: String, why, hint, kind| CliError::Target {
-        path,
-        why,
-        hint,
-        kind,
+fn of_target(error: Error, path: &ExternalPath) -> Box<CliError> {
+    let target = |path: String, why, hint, kind| {
+        Box::new(CliError::Target {
+            path,
+            why,
+            hint,
+            kind,
+        })
     };
     match error {
         Error::Backend(BackendError::Taken { path }) => target(
@@ -302,9 +303,9 @@ fn of_target(error: Error, path: &ExternalPath) -> CliError {
             "name another DEST, or replace it with --force",
             "target_exists",
         ),
-        Error::Backend(BackendError::InsideStore { path }) => CliError::InsideStore {
+        Error::Backend(BackendError::InsideStore { path }) => Box::new(CliError::InsideStore {
             path: path.to_string(),
-        },
+        }),
         Error::Backend(BackendError::NotAFile { name, kind }) if name.starts_with('/') => {
             match kind {
                 EntryKind::Link => target(

@@ -1,16 +1,14 @@
 //! `flatbao gc`
 
-use std::collections::BTreeMap;
-
 use flatbao_core::{
     Error, Hash,
     store::{GcItem, GcOptions, GcPlan, Reason, Spared},
 };
-use serde_json::{Value, json};
 
 use crate::{
     args::{Gc, Global},
     error::{CliError, Exit, Result},
+    json::{Value, json},
     output::{Out, count, size},
     store::{self, Store},
 };
@@ -64,8 +62,9 @@ fn dry_run(plan: &GcPlan, out: &Out) -> Result<Exit> {
 
 fn sweep(store: &Store, plan: GcPlan, out: &mut Out) -> Result<Exit> {
     let reachable = plan.live();
+    // In the order of their hashes, as the plan has them.
     let items = plan.items().iter();
-    let sizes: BTreeMap<Hash, u64> = items.map(|item| (item.hash, item.bytes)).collect();
+    let sizes: Vec<(Hash, u64)> = items.map(|item| (item.hash, item.bytes)).collect();
     out.meter.start("removing", None);
     let swept = store.sweep_with(plan, &mut out.meter.watch());
     out.meter.stop();
@@ -76,7 +75,8 @@ fn sweep(store: &Store, plan: GcPlan, out: &mut Out) -> Result<Exit> {
     let mut exit = Exit::Done;
     let kept = swept.spared.len();
     for spared in swept.spared {
-        let bytes = sizes.get(&spared.hash).copied().unwrap_or_default();
+        let at = sizes.binary_search_by_key(&spared.hash, |(hash, _)| *hash);
+        let bytes = at.map_or(0, |at| sizes[at].1);
         if tell_kept(spared, bytes, out)? {
             exit = Exit::Partial;
         }
@@ -132,7 +132,7 @@ fn kept(hash: Hash, bytes: u64, reason: &str, message: Option<&str>) -> Value {
         "reason": reason,
     });
     if let Some(message) = message {
-        object["message"] = message.into();
+        object.set("message", message.into());
     }
     object
 }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use flatbao_core::{BlobFormat, Collection, Hash};
-use serde_json::json;
 
 use crate::{
     args::{Get, Global},
     collection,
     error::{CliError, Exit, Result},
+    json::json,
     names::{self, Rules},
     output::{Out, Tally, count, exact, printable, size},
     reference::{self, Resolved},

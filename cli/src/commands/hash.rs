@@ -7,11 +7,11 @@ use std::{
 };
 
 use flatbao_core::Hash;
-use serde_json::json;
 
 use crate::{
     args::HashFiles,
     error::{CliError, Exit, Result},
+    json::json,
     output::{Out, Tally, exact, printable},
     platform::{self, bytes_of, path_of},
 };
@@ -113,10 +113,10 @@ fn check(list: &Path, out: &mut Out, tally: &mut Tally) -> Result<()> {
             return Ok(());
         };
         let Some((expected, path)) = parse(&line) else {
-            return Err(CliError::BadList {
+            return Err(Box::new(CliError::BadList {
                 path: printable(list),
                 line: number,
-            });
+            }));
         };
         check_one(&path, expected, out, tally)?;
     }

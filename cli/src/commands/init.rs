@@ -1,11 +1,11 @@
 //! `flatbao init`
 
 use flatbao_fs::{Found, Layout};
-use serde_json::json;
 
 use crate::{
     args::{Global, Init},
     error::{Exit, Result},
+    json::json,
     output::{Out, exact, printable},
     store,
 };

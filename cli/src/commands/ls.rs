@@ -6,13 +6,13 @@ use flatbao_core::{
     Hash, Tag,
     store::{Available, BlobInfo, Location, State, Status},
 };
-use serde_json::{Value, json};
 
 use crate::{
     args::{Global, Ls},
     collection,
     commands::tag,
     error::{CliError, Exit, Result},
+    json::{Value, json},
     output::{Out, Tally, printable, size},
     reference,
     store::{self, Store},
@@ -67,12 +67,14 @@ impl Listing<'_> {
         let entries: Vec<(String, Hash)> = match collection::meant(self.store, &found) {
             Ok(Some(collection)) => collection.entries().to_vec(),
             Ok(None) => vec![(String::new(), found.hash)],
-            Err(CliError::Store(flatbao_core::Error::Collection { hash, .. })) => {
+            Err(error) => {
+                let CliError::Store(flatbao_core::Error::Collection { hash, .. }) = *error else {
+                    return Err(error);
+                };
                 let sequence = self.store.sequence(hash)?;
                 let unnamed = |hash: &Hash| (String::new(), *hash);
                 sequence.hashes().iter().map(unnamed).collect()
             }
-            Err(error) => return Err(error),
         };
         for (name, hash) in entries {
             let blob = match self.store.status(hash) {
@@ -160,13 +162,13 @@ impl Row<'_> {
             "location": self.location(),
         });
         if let Some(verified) = self.verified() {
-            object["verified"] = verified.into();
+            object.set("verified", verified.into());
         }
         if let Some(tags) = self.tags {
-            object["tags"] = tags.iter().map(tag::exact).collect();
+            object.set("tags", tags.iter().map(tag::exact).collect());
         }
         if let Some(name) = self.name {
-            object["path"] = name.into();
+            object.set("path", name.into());
         }
         object
     }

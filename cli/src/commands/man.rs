@@ -4,11 +4,11 @@ use std::{fs, path::Path};
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
-use serde_json::json;
 
 use crate::{
     args::{Cli, Man as Args},
     error::{CliError, Exit, Result},
+    json::json,
     output::{Out, exact, printable},
 };
 

@@ -6,12 +6,12 @@ use flatbao_core::{
     BlobFormat, ChunkRanges, Error, Hash, HashAndFormat, StreamError, Tag, TagMap,
     store::{Available, ReceiveOptions, Received, State, Status},
 };
-use serde_json::{Value, json};
 
 use crate::{
     args::{Global, Receive},
     commands::{ls::percent, tag},
     error::{CliError, Exit, Result},
+    json::{self, Value, json},
     output::{Out, size},
     platform,
     range::{ByteRanges, chunks_or_all},
@@ -67,7 +67,7 @@ fn missing(global: &Global, args: &Receive, out: &mut Out) -> Result<Exit> {
     let store = match store::to_read(global, out) {
         Ok(store) => store,
         // Of a full hash everything is missing where there is no store.
-        Err(error @ CliError::NoStore { .. }) => {
+        Err(error) if matches!(*error, CliError::NoStore { .. }) => {
             let hash = reference::full_hash(&args.reference).ok_or(error)?;
             return told(hash, &Available::default(), out);
         }
@@ -106,7 +106,9 @@ fn bytes_of(missing: &ChunkRanges, size: u64) -> ByteRanges {
 }
 
 fn exact(ranges: &ByteRanges) -> Value {
-    let pairs = ranges.iter().map(|range| json!([range.start, range.end]));
+    let pairs = ranges
+        .iter()
+        .map(|range| json::pair(range.start, range.end));
     pairs.collect()
 }
 
@@ -124,7 +126,7 @@ fn receive(
     args: &Receive,
     stream: &mut Stream,
     out: &mut Out,
-) -> Result<(Received, Option<CliError>)> {
+) -> Result<(Received, Option<Box<CliError>>)> {
     let ranges = chunks_or_all(args.range.as_ref());
     let options = ReceiveOptions::default()
         .format(tagging.format.unwrap_or_default())
@@ -298,7 +300,7 @@ impl Report<'_> {
             "missing": exact(&self.missing()),
         });
         if let Some(tag) = self.tag {
-            object["tag"] = tag::exact(tag).into();
+            object.set("tag", tag::exact(tag).into());
         }
         object
     }
@@ -342,16 +344,16 @@ impl Stream {
         Ok(Self::File(file, crate::output::printable(path)))
     }
 
-    fn failed(&self, source: io::Error) -> CliError {
+    fn failed(&self, source: io::Error) -> Box<CliError> {
         let path = match self {
             Self::Stdin => "-".to_owned(),
             Self::File(_, path) => path.clone(),
         };
-        CliError::Io {
+        Box::new(CliError::Io {
             op: "read",
             path,
             source,
-        }
+        })
     }
 }
 

@@ -9,13 +9,13 @@ use flatbao_core::{
         Finding, Mending, Outcome, RepairOptions, Repaired, Repairing, SalvagedFrom, Severity,
     },
 };
-use serde_json::{Value, json};
 
 use crate::{
     args::{Global, Repair},
     commands::{tag, verify},
     error::{CliError, Exit, Result},
     findings::{self, Remedies},
+    json::{Value, json},
     output::{Out, count, exact_ranges, printable},
     platform,
     store::{self, Store},
@@ -111,14 +111,14 @@ fn mended(mending: &Mending, outcome: &Outcome, out: &Out) -> Result<()> {
             "message": what(mending),
         });
         if let Some(hash) = mending.hash() {
-            object["hash"] = hash.to_string().into();
+            object.set("hash", hash.to_string().into());
         }
         if let Mending::Demote { missing, of, .. } = mending {
-            object["missing"] = exact_ranges(missing);
-            object["groups"] = (*of).into();
+            object.set("missing", exact_ranges(missing));
+            object.set("groups", (*of).into());
         }
         if let Some(failure) = &failure {
-            object["error"] = failure.as_str().into();
+            object.set("error", failure.as_str().into());
         }
         object
     };
@@ -198,10 +198,10 @@ fn read_copy(path: &Path) -> Result<TagMap> {
     let bytes = platform::read_capped(path, MAX_TAGS_FILE)?;
     match TagFile::decode(&bytes) {
         Ok(file) => Ok(file.tags),
-        Err(source) => Err(CliError::BadCopy {
+        Err(source) => Err(Box::new(CliError::BadCopy {
             path: printable(path),
             source,
-        }),
+        })),
     }
 }
 

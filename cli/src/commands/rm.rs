@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 
 use flatbao_core::store::GcItem;
-use serde_json::json;
 
 use crate::{
     args::{Global, Rm},
     error::{Exit, Result},
+    json::json,
     output::{Out, Tally, size},
     reference,
     store::{self, Store},

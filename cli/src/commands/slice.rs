@@ -6,11 +6,11 @@ use flatbao_core::{
     BlobFormat, Error, Hash,
     store::{SendOptions, Sent},
 };
-use serde_json::json;
 
 use crate::{
     args::{Global, Slice},
     error::{CliError, Exit, Result},
+    json::json,
     output::{Out, exact, printable, size},
     range::chunks_or_all,
     reference,
@@ -101,7 +101,7 @@ impl Slicing<'_> {
 }
 
 /// The output, as something to write to.
-struct Printer<'a>(&'a Out, &'a mut Option<CliError>);
+struct Printer<'a>(&'a Out, &'a mut Option<Box<CliError>>);
 
 impl Write for Printer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -8,13 +8,13 @@ use flatbao_core::{
     },
     tree::{GROUP, groups},
 };
-use serde_json::{Value, json};
 
 use crate::{
     args::{Global, Stat},
     collection,
     commands::{ls::percent, tag},
     error::{CliError, Exit, Result},
+    json::{self, Value, json},
     output::{Out, Tally, printable, size},
     reference,
     store::{self, Store},
@@ -155,14 +155,14 @@ impl Facts {
         let problem = self.problem(home);
         let mut object = json!({
             "place": place(home),
-            "size": home.len.as_ref().ok(),
+            "size": home.len.as_ref().ok().copied(),
             "ok": problem.is_none(),
         });
         if let Place::External(path) = &home.place {
-            object["path"] = path.as_str().into();
+            object.set("path", path.as_str().into());
         }
         if let Some(problem) = problem {
-            object["problem"] = problem.into();
+            object.set("problem", problem.into());
         }
         object
     }
@@ -253,11 +253,14 @@ fn place(home: &HomeInfo) -> &'static str {
 }
 
 fn file_object(file: &FileInfo) -> Value {
-    json!({"name": file.name.to_string(), "size": file.len.as_ref().ok()})
+    json!({"name": file.name.to_string(), "size": file.len.as_ref().ok().copied()})
 }
 
 fn partial_object(partial: &PartialInfo) -> Value {
-    let ranges = partial.groups.iter().map(|run| json!([run.start, run.end]));
+    let ranges = partial
+        .groups
+        .iter()
+        .map(|run| json::pair(run.start, Some(run.end)));
     json!({
         "uuid": partial.uuid.to_string(),
         "size": partial.claimed_size,
@@ -289,7 +292,7 @@ fn partial_line(partial: &PartialInfo) -> String {
 
 fn tag_object(by: &ReachedBy) -> Value {
     let mut object = tag::names(&by.tag);
-    object["through"] = by.through.map(|hash| hash.to_string()).into();
+    object.set("through", by.through.map(|hash| hash.to_string()).into());
     object
 }
 

@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 
 use flatbao_core::{BlobFormat, Error, Hash, HashAndFormat, Tag, store::State, store::Status};
-use serde_json::{Value, json};
 
 use crate::{
     args::{Global, TagRm, TagSet},
     collection,
     error::{CliError, Exit, Result},
+    json::{Value, json},
     output::{Out, Tally},
     platform::bytes_of,
     reference,
@@ -47,7 +47,7 @@ pub(crate) fn set(global: &Global, args: &TagSet, out: &mut Out) -> Result<Exit>
         || {
             let mut object = object(&tag, &value);
             if let Some(previous) = previous {
-                object["previous"] = previous.hash.to_string().into();
+                object.set("previous", previous.hash.to_string().into());
             }
             object
         },
@@ -67,7 +67,7 @@ pub(crate) fn rm(global: &Global, args: &TagRm, out: &mut Out) -> Result<Exit> {
                 out.result(
                     || {
                         let mut object = object(&tag, &value);
-                        object["action"] = "removed".into();
+                        object.set("action", "removed".into());
                         object
                     },
                     || format!("removed {tag}, which named {}", value.hash),
@@ -126,15 +126,15 @@ pub(crate) fn names(tag: &Tag) -> Value {
     let hex: String = tag.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
     let mut object = json!({"name_hex": hex});
     if let Some(name) = tag.as_str() {
-        object["name"] = name.into();
+        object.set("name", name.into());
     }
     object
 }
 
 fn object(tag: &Tag, value: &HashAndFormat) -> Value {
     let mut object = names(tag);
-    object["hash"] = value.hash.to_string().into();
-    object["format"] = value.format.to_string().into();
+    object.set("hash", value.hash.to_string().into());
+    object.set("format", value.format.to_string().into());
     object
 }
 

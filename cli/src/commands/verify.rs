@@ -13,13 +13,13 @@ use flatbao_core::{
     BlobFormat, HashAndFormat, Progress,
     store::{Checked, Depth, Position, Severity, Verified, VerifyOptions},
 };
-use serde_json::{Value, json};
 
 use crate::{
     args::{Global, Verify},
     collection,
     error::{CliError, Exit, Result},
     findings::{self, Remedies},
+    json::{Value, json},
     output::{Out, count, printable, size},
     platform, reference,
     store::{self, Store},
@@ -107,7 +107,7 @@ fn tell(checked: &Checked, remedies: &mut Remedies, out: &Out) -> Result<()> {
                 return Ok(());
             }
             out.result(
-                || json!({"hash": hash.to_string(), "ok": true, "size": bytes}),
+                || json!({"hash": hash.to_string(), "ok": true, "size": *bytes}),
                 || {
                     let what = bytes.map_or_else(|| "partial".to_owned(), size);
                     format!("{:<8} {hash}  {what}", "ok")
@@ -185,9 +185,7 @@ fn line(verified: &Verified, depth: Depth) -> String {
 
 fn read_cursor(path: &Path) -> Result<Option<Position>> {
     let bytes = match platform::read_capped(path, MAX_CURSOR) {
-        Err(CliError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Ok(None);
-        }
+        Err(error) if error.is_missing_file() => return Ok(None),
         other => other?,
     };
     let text = String::from_utf8_lossy(&bytes);

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     Backend, BlobFormat, ChunkRanges, Error, Hash, HashAndFormat, Result,
+    gather::gathered,
     kernel::TempTag,
     progress::{Progress, Watch},
     store::{
@@ -50,7 +51,7 @@ pub fn copy<A: Backend, B: Backend>(
         hashes.extend_from_slice(from.sequence(value.hash)?.hashes());
     }
     // A sequence comes after what it lists.
-    let mut seen = BTreeSet::from([value.hash]);
+    let mut seen = gathered::<BTreeSet<Hash>, _>([value.hash]);
     hashes.retain(|hash| seen.insert(*hash));
     hashes.push(value.hash);
     to.inner.kernel.check_writable()?;

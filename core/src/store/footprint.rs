@@ -7,7 +7,7 @@ use crate::{
     progress::{Progress, Watch, unwatched},
     store::{
         Status, Store, UnreadSequence,
-        stat::{by_value, unread},
+        stat::{ByValue, by_value, unread},
     },
 };
 
@@ -135,13 +135,14 @@ impl<B: Backend> Store<B> {
             Subject::Blob(value) => *value,
         };
         let mut footprint = Footprint::default();
-        // The size of each blob, and whether something else reaches it.
-        let mut reached = BTreeMap::new();
+        // Shared with something else.
+        let mut reached: BTreeMap<Hash, Live> = BTreeMap::new();
         for hash in self.entries(value)? {
-            let known = reached.get(&hash).map(|(size, _)| *size);
-            let size = known.unwrap_or_else(|| self.size(hash));
-            footprint.count(size, known.is_none());
-            reached.insert(hash, (size, false));
+            let is_new = !reached.contains_key(&hash);
+            let live = reached
+                .entry(hash)
+                .or_insert_with(|| Live::new(self.size(hash)));
+            footprint.count(live.size, is_new);
         }
         let mut share = Share {
             footprint,
@@ -150,7 +151,7 @@ impl<B: Backend> Store<B> {
         let Ok(tags) = self.tags() else {
             return Ok(share);
         };
-        for (other, names) in by_value(&tags) {
+        for (other, names) in by_value(&tags).values {
             if watch(Progress::Marked {
                 blobs: share.footprint.blobs,
             })
@@ -166,8 +167,8 @@ impl<B: Backend> Store<B> {
                 continue;
             }
             let mut each = |hash| {
-                if let Some((_, elsewhere)) = reached.get_mut(&hash) {
-                    *elsewhere = true;
+                if let Some(live) = reached.get_mut(&hash) {
+                    live.is_shared = true;
                 }
             };
             each(other.hash);
@@ -177,8 +178,8 @@ impl<B: Backend> Store<B> {
                 share.unread.push(unread(other.hash, &names, error));
             }
         }
-        let own = reached.values().filter(|(_, elsewhere)| !elsewhere);
-        let own = own.map(|(size, _)| size.bytes());
+        let own = reached.values().filter(|live| !live.is_shared);
+        let own = own.map(|live| live.size.bytes());
         if share.unread.is_empty() {
             share.footprint.own = Some(own.fold(0, u64::saturating_add));
         }
@@ -239,6 +240,17 @@ struct Live {
     is_shared: bool,
 }
 
+impl Live {
+    fn new(size: Size) -> Self {
+        Self {
+            size,
+            first: 0,
+            last: 0,
+            is_shared: false,
+        }
+    }
+}
+
 impl<'a, B: Backend> Reach<'a, B> {
     pub(super) fn new(store: &'a Store<B>) -> Self {
         Self {
@@ -249,19 +261,23 @@ impl<'a, B: Backend> Reach<'a, B> {
 
     pub(super) fn tags(&mut self, tags: &TagMap, watch: &mut Watch<'_>) -> Result<Tagged> {
         let mut tagged = Tagged::default();
-        let mut footprints: BTreeMap<HashAndFormat, Footprint> = BTreeMap::new();
-        let values = by_value(tags);
+        let ByValue { values, places } = by_value(tags);
+        let mut footprints: Vec<Option<Footprint>> = Vec::with_capacity(values.len());
         for (number, (value, names)) in values.iter().enumerate() {
             // All of it or nothing: half a sequence would make sums that are not true.
-            match self.store.entries(*value) {
+            let footprint = match self.store.entries(*value) {
                 Ok(entries) => {
                     let footprint = self.count(number, &entries, names.len() > 1);
-                    footprints.insert(*value, footprint);
                     let times = footprint.total.saturating_mul(names.len() as u64);
                     tagged.logical = tagged.logical.saturating_add(times);
+                    Some(footprint)
                 }
-                Err(error) => tagged.unread.push(unread(value.hash, names, error)),
-            }
+                Err(error) => {
+                    tagged.unread.push(unread(value.hash, names, error));
+                    None
+                }
+            };
+            footprints.push(footprint);
             let blobs = self.live.len() as u64;
             if watch(Progress::Marked { blobs }).is_break() {
                 return Err(Error::Cancelled);
@@ -278,18 +294,16 @@ impl<'a, B: Backend> Reach<'a, B> {
         }
         tagged.shared = tagged.logical.saturating_sub(kept);
         if tagged.unread.is_empty() {
-            for (value, own) in values.keys().zip(own) {
-                if let Some(footprint) = footprints.get_mut(value) {
-                    footprint.own = Some(own);
-                }
+            for (footprint, own) in footprints.iter_mut().flatten().zip(own) {
+                footprint.own = Some(own);
             }
         }
-        let usage = |(tag, value): (&Tag, &HashAndFormat)| TagUsage {
+        let usage = |((tag, value), place): ((&Tag, &HashAndFormat), usize)| TagUsage {
             tag: tag.clone(),
             value: *value,
-            footprint: footprints.get(value).copied(),
+            footprint: footprints[place],
         };
-        tagged.tags = tags.iter().map(usage).collect();
+        tagged.tags = tags.iter().zip(places).map(usage).collect();
         Ok(tagged)
     }
 
@@ -312,10 +326,10 @@ impl<'a, B: Backend> Reach<'a, B> {
             let live = self.live.entry(*hash).or_insert_with(|| {
                 is_new = true;
                 Live {
-                    size: store.size(*hash),
                     first: number,
                     last: number,
                     is_shared: several,
+                    ..Live::new(store.size(*hash))
                 }
             });
             if live.last != number {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use crate::{
     Backend, BackendError, EntryKind, Env, Error, FileName, Hash, ListedName, NotWritable, Result,
     TagDamage, TagFile, TagMap, WriteAt,
+    gather::gathered,
     index::{Entry, Index},
     io::{read_capped, write_all_at},
     kernel::{Kernel, KnownTags, Tags},
@@ -300,7 +301,7 @@ fn remove_leftovers<B: Backend>(
     mut names: Vec<FileName>,
     recovery: &mut Recovery,
 ) -> Result<()> {
-    let unique: BTreeSet<FileName> = names.drain(..).collect();
+    let unique: BTreeSet<FileName> = gathered(names.drain(..));
     names.extend(unique);
     while !names.is_empty() {
         match backend.remove(&names) {

@@ -1,6 +1,6 @@
 //! What there is of one blob: its files, its homes, and what reaches it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Backend, BackendError, BlobFormat, Error, ExternalPath, FileName, Hash, HashAndFormat, ReadAt,
@@ -132,44 +132,58 @@ impl<B: Backend> Store<B> {
     fn reached_now(&self, hash: Hash, watch: &mut Watch<'_>) -> Result<Reached> {
         let tags = self.tags()?;
         let mut reached = Reached::default();
-        let by = |tag: &&Tag, through| ReachedBy {
-            tag: (*tag).clone(),
-            through,
-        };
-        for (count, (value, names)) in (0..).zip(by_value(&tags)) {
+        let mut listing = BTreeSet::new();
+        for (count, (value, names)) in (0..).zip(by_value(&tags).values) {
             if watch(Progress::Marked { blobs: count }).is_break() {
                 return Err(Error::Cancelled);
             }
-            if value.hash == hash {
-                reached.by.extend(names.iter().map(|tag| by(tag, None)));
-                continue;
-            }
-            if value.format == BlobFormat::Raw {
+            if value.hash == hash || value.format == BlobFormat::Raw {
                 continue;
             }
             let mut lists_it = false;
             let each = |child| lists_it |= child == hash;
             let read = self.inner.for_each_child(value.hash, each);
             if lists_it {
-                let through = Some(value.hash);
-                reached.by.extend(names.iter().map(|tag| by(tag, through)));
+                listing.insert(value.hash);
             }
             if let Err(error) = read {
                 reached.unread.push(unread(value.hash, &names, error));
             }
         }
-        reached.by.sort_by(|a, b| a.tag.cmp(&b.tag));
+        let by = tags.iter().filter_map(|(tag, value)| {
+            let is_it = value.hash == hash;
+            let lists_it = value.format == BlobFormat::HashSeq && listing.contains(&value.hash);
+            (is_it || lists_it).then(|| ReachedBy {
+                tag: tag.clone(),
+                through: (!is_it).then_some(value.hash),
+            })
+        });
+        reached.by = by.collect();
         Ok(reached)
     }
 }
 
-/// The tags by what they name: however many name a sequence, it is read once.
-pub(super) fn by_value(tags: &TagMap) -> BTreeMap<HashAndFormat, Vec<&Tag>> {
-    let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
+/// Tags by what they name: however many name a sequence, it is read once.
+#[derive(Default)]
+pub(super) struct ByValue<'a> {
+    /// What they name, each with its tags.
+    pub(super) values: Vec<(HashAndFormat, Vec<&'a Tag>)>,
+    /// For every tag, in order, where in `values` it is.
+    pub(super) places: Vec<usize>,
+}
+
+pub(super) fn by_value(tags: &TagMap) -> ByValue<'_> {
+    let mut all = ByValue::default();
+    let mut places: BTreeMap<HashAndFormat, usize> = BTreeMap::new();
     for (tag, value) in tags {
-        values.entry(*value).or_default().push(tag);
+        let place = *places.entry(*value).or_insert_with(|| {
+            all.values.push((*value, Vec::new()));
+            all.values.len() - 1
+        });
+        all.values[place].1.push(tag);
+        all.places.push(place);
     }
-    values
+    all
 }
 
 pub(super) fn unread(hash: Hash, tags: &[&Tag], error: Error) -> UnreadSequence {

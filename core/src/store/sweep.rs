@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     Backend, Error, FileName, Hash, ReadAt, Result,
+    gather::gathered,
     index::Entry,
     kernel::{Doomed, Tags},
     store::{GcItem, Inner, Reason, Spared, Swept, mark::Root},
@@ -67,7 +68,7 @@ impl<B: Backend> Inner<B> {
     ) -> Result<()> {
         let hashes: Vec<Hash> = batch.iter().map(|item| item.hash).collect();
         let doomed = self.doom(&hashes, since, true)?;
-        let going: BTreeSet<Hash> = doomed.iter().map(|doomed| doomed.hash).collect();
+        let going: BTreeSet<Hash> = gathered(doomed.iter().map(|doomed| doomed.hash));
         for hash in hashes.iter().filter(|hash| !going.contains(hash)) {
             let damaged = self.kernel.state().index.get(*hash).has(Entry::DAMAGED);
             let reason = if damaged {
@@ -156,7 +157,7 @@ impl<B: Backend> Inner<B> {
             }
         }
         self.kernel.end_deleting(&all, &gone);
-        let gone: BTreeSet<FileName> = gone.into_iter().collect();
+        let gone: BTreeSet<FileName> = gathered(gone);
         for doomed in &doomed {
             if doomed.names.iter().all(|name| gone.contains(name)) {
                 let item = items.iter().find(|item| item.hash == doomed.hash);

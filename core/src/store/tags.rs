@@ -1,9 +1,10 @@
 //! Tags: what lives beyond the process.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     Backend, BlobFormat, Error, FileName, Hash, HashAndFormat, Result, Tag, TagMap,
+    gather::gathered,
     index::Entry,
     kernel::{KnownTags, Tags, TempTag},
     progress::{Progress, Watch, unwatched},
@@ -181,14 +182,13 @@ impl<B: Backend> Inner<B> {
         watch: &mut Watch<'_>,
     ) -> Result<TempTag> {
         let held = self.kernel.protect(value);
-        let mut hashes = vec![value.hash];
+        let mut hashes: BTreeSet<Hash> = gathered([value.hash]);
         if value.format == BlobFormat::HashSeq
             && self.kernel.state().index.get(value.hash).is_complete()
         {
             hashes.extend(self.sequence(value.hash)?.hashes());
         }
-        hashes.sort_unstable();
-        hashes.dedup();
+        let hashes: Vec<Hash> = hashes.into_iter().collect();
         let (mut blobs, total) = (0, hashes.len() as u64);
         for batch in hashes.chunks(DURABLE_BATCH) {
             self.kernel.await_deletions(batch);

@@ -22,7 +22,7 @@ impl Adding<'_> {
         let root = platform::canonical(path)?;
         if store::is_inside(&root, &self.directory) {
             let path = printable(path);
-            return Err(CliError::InsideStore { path });
+            return Err(Box::new(CliError::InsideStore { path }));
         }
         // A directory inside it that cannot be listed is left out; this one is all there is.
         std::fs::read_dir(&root).map_err(CliError::io("list", path))?;

@@ -10,12 +10,12 @@ use flatbao_core::{
     Error, Hash, HashAndFormat, Tag, TempTag,
     store::{ImportOptions, Imported, Novelty},
 };
-use serde_json::{Value, json};
 
 use crate::{
     args::{Add, Global},
     commands::tag,
     error::{CliError, Exit, Result},
+    json::{Value, json},
     output::{Out, Tally, count, exact, printable, size},
     platform,
     store::{self, Store},
@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &Add, out: &mut Out) -> Result<Exit> {
     for path in there {
         match adding.path(path, out) {
             Ok(()) => adding.tally.done(),
-            Err(error @ CliError::Output(_)) => return Err(error),
+            Err(error) if matches!(*error, CliError::Output(_)) => return Err(error),
             Err(error) => adding.tally.failed(out, &error),
         }
     }
@@ -199,10 +199,10 @@ impl Added {
     fn object(&self, path: &Path, tag: Option<&Tag>) -> Value {
         let mut object = object(self.value, self.size, self.new_bytes, path);
         if let Some(files) = self.files {
-            object["files"] = files.into();
+            object.set("files", files.into());
         }
         if let Some(tag) = tag {
-            object["tag"] = tag::exact(tag).into();
+            object.set("tag", tag::exact(tag).into());
         }
         object
     }
@@ -236,7 +236,7 @@ fn object(value: HashAndFormat, size: u64, new_bytes: u64, path: &Path) -> Value
 }
 
 /// The error of an import, with the path where it is the source that failed.
-fn source_of(path: &Path) -> impl FnOnce(Error) -> CliError {
+fn source_of(path: &Path) -> impl FnOnce(Error) -> Box<CliError> {
     move |error| match error {
         Error::Source(source) => CliError::io("read", path)(source),
         other => other.into(),

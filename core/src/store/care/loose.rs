@@ -1,9 +1,6 @@
 //! What hangs together with nothing: names of what is not there, and files that are of no use as they are.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     Backend, BlobFormat, FileName, Hash, Tag,
@@ -51,10 +48,10 @@ impl<B: Backend> Inner<B> {
         sequence: Hash,
         find: &mut dyn FnMut(Option<Finding>),
     ) {
-        let mut missing = BTreeMap::new();
+        let mut missing = BTreeSet::new();
         let read = self.peek_children(sequence, |child| {
-            if let Some(partial) = self.missing(child) {
-                missing.insert(child, partial);
+            if self.missing(child).is_some() {
+                missing.insert(child);
             }
         });
         let tag = tag.clone();
@@ -62,7 +59,11 @@ impl<B: Backend> Inner<B> {
             let (hash, why) = (sequence, chain(&error));
             return find(Some(Finding::BadSequence { tag, hash, why }));
         }
-        for (child, partial) in missing {
+        for child in missing {
+            // Something may have come meanwhile.
+            let Some(partial) = self.missing(child) else {
+                continue;
+            };
             find(Some(Finding::MissingChild {
                 tag: tag.clone(),
                 sequence,

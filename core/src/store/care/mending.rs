@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use crate::{
     Error, Hash, ReadAt, Uuid,
+    gather::gathered,
     store::care::{
         exam::{Exam, Outboard},
         home::{HomeExam, Place},
@@ -152,10 +153,9 @@ pub(super) fn plan<O: ReadAt>(exam: &Exam<O>) -> Vec<Mending> {
 /// External paths, as they stand in the list, from which nothing can be had any more.
 pub(super) fn dead_paths<O: ReadAt>(exam: &Exam<O>) -> BTreeSet<&str> {
     let dead = exam.homes.iter().filter(|home| home.is_dead(exam.size));
-    dead.filter_map(|home| match &home.place {
+    gathered(dead.filter_map(|home| match &home.place {
         Place::Owned | Place::Partial => None,
         Place::External(path) => Some(path.as_str()),
         Place::Refused(path, _) => Some(path.as_str()),
-    })
-    .collect()
+    }))
 }

@@ -1,6 +1,6 @@
 //! A damaged or missing tag database, and how its owner gets out of it. Nothing here happens unasked.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     Backend, BackendError, BlobFormat, Error, FileName, Hash, NotWritable, Result, Tag, TagFile,
@@ -170,8 +170,8 @@ impl<B: Backend> Inner<B> {
                 found.push((modified, name, file.tags));
             }
         }
-        found.sort_by_key(|(modified, ..)| Reverse(*modified));
-        Ok(found.into_iter().next().map(|(_, name, tags)| (name, tags)))
+        let newest = found.into_iter().max_by_key(|(modified, ..)| *modified);
+        Ok(newest.map(|(_, name, tags)| (name, tags)))
     }
 
     /// Copies a damaged `tags.meta` to named metadata. The name comes from the content: doing it twice is

@@ -1,7 +1,6 @@
 //! A partial entry that is being filled: what is there of it, and how more gets there.
 
 use std::{
-    cmp::Reverse,
     ops::{ControlFlow, Range},
     sync::Arc,
 };
@@ -124,7 +123,9 @@ impl<B: Backend> Filling<B> {
             parts
                 .entries
                 .retain(|part| is_own(part) || !state.is_filled(part.uuid));
-            parts.entries.sort_by_key(|part| !is_own(part));
+            if let Some(own) = parts.entries.iter().position(is_own) {
+                parts.entries.swap(0, own);
+            }
         }
         match parts.entries.iter().all(|part| part.claim == self.size) {
             true => Ok(()),
@@ -142,9 +143,9 @@ impl<B: Backend> Filling<B> {
                 1 => 0,
                 _ => len_of(&parts.groups_of(part, watch)?, self.size),
             };
-            ranked.push((worth, part.uuid));
+            let at = ranked.partition_point(|(other, _)| *other >= worth);
+            ranked.insert(at, (worth, part.uuid));
         }
-        ranked.sort_by_key(|(worth, _)| Reverse(*worth));
         Ok(ranked.into_iter().map(|(_, uuid)| uuid).collect())
     }
 
