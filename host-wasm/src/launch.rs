@@ -6,7 +6,7 @@ use rand_core::TryRng;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, p2::pipe::MemoryInputPipe};
 
 use crate::{
-    FileAccess, Input, Program, RunError, Sandbox,
+    FileAccess, Input, Name, Program, RunError, Sandbox,
     locks::{Locks, Wanted},
     output::Sink,
     sandbox::Access,
@@ -45,9 +45,9 @@ pub(crate) fn check(sandbox: &Sandbox, program: &Program, args: &[String]) -> Re
     }
     for grant in &sandbox.grants {
         if let Access::Files(names) = &grant.access
-            && let Some((name, _)) = names.iter().find(|(name, _)| !is_file_name(name))
+            && let Some(name) = names.iter().find_map(|(name, _)| not_a_name(name))
         {
-            return Err(RunError::FileName { name: name.clone() });
+            return Err(RunError::FileName { name: name.into() });
         }
     }
     Ok(())
@@ -115,7 +115,7 @@ pub(crate) fn wasi(
         let perms = match &grant.access {
             Access::ReadWrite => FsPerms::ReadWrite,
             Access::Files(names)
-                if names.iter().any(|(_, access)| *access == FileAccess::Write) =>
+                if names.iter().any(|(_, access)| *access >= FileAccess::Write) =>
             {
                 FsPerms::ReadWrite
             }
@@ -130,9 +130,13 @@ pub(crate) fn wasi(
     Ok(wasi)
 }
 
-fn is_file_name(name: &str) -> bool {
+/// What should be the name of a file and is not.
+fn not_a_name(name: &Name) -> Option<&str> {
+    let Name::Is(name) = name else {
+        return None;
+    };
     let is_cut = |c| matches!(c, '/' | '\0') || (cfg!(windows) && c == '\\');
-    !matches!(name, "" | "." | "..") && !name.contains(is_cut)
+    (matches!(name.as_str(), "" | "." | "..") || name.contains(is_cut)).then_some(name)
 }
 
 /// Random numbers out of a seed: BLAKE3's output stream, which never comes round again.

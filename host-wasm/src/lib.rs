@@ -49,4 +49,4 @@ pub use hashing::{GROUP_SIZE, HASH_FUNCTION, HASH_MODULE, MAX_HASHED, hash_group
 pub use outcome::{ExitError, Finished, RunError, StopReason, Stopped, Stream, Usage};
 pub use program::{Program, ProgramError};
 pub use runtime::{CodeCache, Runtime, RuntimeBuilder, RuntimeError};
-pub use sandbox::{FileAccess, Input, Output, Sandbox};
+pub use sandbox::{FileAccess, Input, Name, Output, Sandbox};

@@ -41,8 +41,8 @@ pub(crate) struct Grant {
 pub(crate) enum Access {
     ReadOnly,
     ReadWrite,
-    /// These files and nothing else.
-    Files(Vec<(String, FileAccess)>),
+    /// What has these names, and nothing else.
+    Files(Vec<(Name, FileAccess)>),
 }
 
 /// That a grant is a store, which is locked.
@@ -51,13 +51,43 @@ pub(crate) struct Lock {
     pub(crate) create: bool,
 }
 
-/// What may be done to a single file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What may be done to a single file, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileAccess {
     /// Reading.
     Read,
     /// Reading, writing, and making it if it is not there.
     Write,
+    /// Whatever a flatbao does to something that it writes: it may be made, replaced and removed, as a file or as a
+    /// directory with anything in it. And so may files beside it with the names that are flatbao's for what is not
+    /// whole yet, `.flatbao-….tmp`.
+    Replace,
+}
+
+/// What is granted by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// What has this name.
+    Is(String),
+    /// Whatever has a full hash in hexadecimal for a name: what a blob is restored to that has no other.
+    FullHash,
+}
+
+impl Name {
+    /// Whether it is the name, or one of those, that are granted.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Is(granted) => granted == name,
+            Self::FullHash => name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Name {
+    fn from(name: T) -> Self {
+        Self::Is(name.into())
+    }
 }
 
 /// What a program reads from its standard input.
@@ -132,11 +162,11 @@ impl Sandbox {
 
     /// Grants single files of the directory `host`, which the program finds under the same names in `guest`. Of
     /// everything else in that directory it sees nothing. It can open the files, look at what they are, list those of
-    /// them that are there, and make the directory durable; it cannot rename, remove or link them. A symbolic link with one of the names is
-    /// not followed, and a directory with one is not opened.
+    /// them that are there, and make the directory durable. Unless they may be [replaced](FileAccess::Replace) it cannot
+    /// rename, remove or link them, and does not open a directory with one of the names. A symbolic link is not followed.
     ///
     /// For core modules only.
-    pub fn files<N: Into<String>>(
+    pub fn files<N: Into<Name>>(
         self,
         host: impl Into<PathBuf>,
         guest: impl Into<String>,

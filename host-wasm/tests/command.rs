@@ -321,6 +321,50 @@ fn who_reads_a_store_cannot_write_it() {
     assert_eq!(scene.tree("."), before);
 }
 
+/// A store lies beside what is written, as it mostly does.
+#[test]
+fn who_writes_beside_a_store_cannot_write_it() {
+    let scene = Scene::new();
+    scene.write("a", "a");
+    scene.ok("add a --tag a");
+    let hash = Hash::of(b"a").to_string();
+    let before = scene.tree(".");
+    for line in [
+        "get a new",
+        "get a new/sub/file",
+        "slice a -o new",
+        "export a new",
+        "verify --cursor new",
+        &format!("get {} ./new", &hash[..8]),
+    ] {
+        let mut guest = Guest::new();
+        let (here, store) = (DIR, DIR + 1);
+        guest.open(ROFS, store, "tags.meta", 0, WRITE);
+        for path in [".flatbao/tags.meta", "a", "./.flatbao/tags.meta"] {
+            guest
+                .open(PERM, here, path, 0, READ)
+                .open(PERM, here, path, TRUNCATE, WRITE)
+                .path(PERM, "path_unlink_file", here, path)
+                .two_paths(PERM, "path_rename", (here, path), (here, "new"))
+                .two_paths(PERM, "path_link", (here, path), (here, "new"));
+        }
+        guest
+            .path(PERM, "path_remove_directory", here, ".flatbao")
+            .two_paths(PERM, "path_rename", (here, ".flatbao"), (here, "new"))
+            .path(OK, "path_create_directory", here, "new")
+            .path(OK, "path_remove_directory", here, "new");
+        scene.hostile(line, &guest);
+        assert_eq!(scene.tree("."), before, "{line}");
+    }
+    // Where everything in the directory is written the store is locked meanwhile.
+    let backend = flatbao_fs::open_ambient(scene.path(".flatbao")).unwrap();
+    let lock = backend.lock().unwrap();
+    let line = "get a . --force";
+    assert_eq!(scene.run(line).code, 6, "{line}");
+    drop(lock);
+    assert_eq!(scene.run("get a new").code, 0);
+}
+
 #[test]
 fn a_program_that_does_not_end_is_stopped() {
     let scene = Scene::new();

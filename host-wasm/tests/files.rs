@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flatbao_host::{CodeCache, FileAccess, Program, RunError, Runtime, Sandbox};
+use flatbao_host::{CodeCache, FileAccess, Name, Program, RunError, Runtime, Sandbox};
 
 mod common;
 use common::*;
@@ -221,6 +221,96 @@ fn single_files_are_all_there_is() {
             "{refused:?}"
         );
     }
+}
+
+#[test]
+fn what_may_be_replaced_is_its_own_and_nothing_beside_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path();
+    for path in ["store", "old"] {
+        fs::create_dir(dir.join(path)).unwrap();
+    }
+    for path in ["sibling", "store/file", "old/file"] {
+        fs::write(dir.join(path), path).unwrap();
+    }
+    symlink("store", dir.join("link")).unwrap();
+    let hash = "0123456789abcdef".repeat(4);
+    let (temporary, other) = (".flatbao-0123abcd.tmp", ".flatbao-lock.tmp");
+    let mut guest = Guest::new();
+    // A file, as a flatbao writes it, with and without another one in its place.
+    for publish in ["path_rename", "path_link"] {
+        guest.open(OK, DIR, temporary, CREATE | EXCLUSIVE, WRITE);
+        guest.write(OK, 3).last(OK, "fd_close");
+        guest.two_paths(OK, publish, (DIR, temporary), (DIR, "new"));
+        guest.path(OK, "path_unlink_file", DIR, "new");
+    }
+    guest.path(OK, "path_unlink_file", DIR, temporary);
+    guest.open(PERM, DIR, other, CREATE, WRITE);
+    // A directory.
+    guest.path(NOENT, "path_create_directory", DIR, "new/sub");
+    guest.path(OK, "path_create_directory", DIR, "new");
+    guest.path(EXIST, "path_create_directory", DIR, "new/");
+    guest.path(OK, "path_create_directory", DIR, "new/sub");
+    guest.open(OK, DIR, "./new//sub/", DIRECTORY, READ);
+    let inside = guest.text("deep");
+    guest.call(OK, format!("$path_create_directory (call $fd) {inside}"));
+    guest.open(OK, DIR, "new/sub/file", CREATE, WRITE);
+    guest.write(OK, 5).last(OK, "fd_close");
+    guest.path(OK, "path_create_directory", DIR, &hash);
+    guest.open(OK, DIR, "old/file", TRUNCATE, WRITE);
+    // What has other names, by whatever path.
+    for path in [
+        "sibling",
+        "./sibling",
+        "new/../sibling",
+        "store/file",
+        "store",
+        "..",
+        "",
+    ] {
+        guest.open(PERM, DIR, path, 0, READ);
+        guest.open(PERM, DIR, path, CREATE, WRITE);
+        guest.path(PERM, "path_unlink_file", DIR, path);
+        guest.path(PERM, "path_create_directory", DIR, path);
+        guest.two_paths(PERM, "path_rename", (DIR, path), (DIR, "new"));
+        guest.two_paths(PERM, "path_rename", (DIR, "new"), (DIR, path));
+        guest.two_paths(PERM, "path_link", (DIR, path), (DIR, "new"));
+        guest.two_paths(PERM, "path_link", (DIR, "new"), (DIR, path));
+    }
+    // A link that was there leads nowhere, and so does one that is made inside.
+    guest.open(LOOP, DIR, "link", 0, READ);
+    let [target, name, planted] = ["../store", "planted", "link"].map(|text| guest.text(text));
+    guest.call(
+        PERM,
+        format!("$path_symlink {target} (i32.const 3) {planted}"),
+    );
+    guest.open(OK, DIR, "new", DIRECTORY, READ);
+    guest.call(OK, format!("$path_symlink {target} (call $fd) {name}"));
+    guest.call(
+        PERM,
+        format!(
+            "$path_open (call $fd) (i32.const 1) {name} (i32.const 2) (i64.const 2) (i64.const 2) (i32.const 0) (i32.const 300)"
+        ),
+    );
+    for path in ["new/planted/file", "link/file"] {
+        for flags in [0, CREATE] {
+            guest.open(LOOP, DIR, path, flags, READ);
+        }
+    }
+    let granted = ["new", "old", "link"].map(|name| (Name::from(name), FileAccess::Replace));
+    let granted = granted
+        .into_iter()
+        .chain([(Name::FullHash, FileAccess::Replace)]);
+    passes(&guest, &Sandbox::new().files(dir, "/d", granted));
+    assert_eq!(
+        names(dir),
+        [hash.as_str(), "link", "new", "old", "sibling", "store"]
+    );
+    assert_eq!(names(&dir.join("new/sub")), ["deep", "file"]);
+    assert_eq!(fs::read(dir.join("new/sub/file")).unwrap(), [0; 5]);
+    assert_eq!(fs::read(dir.join("old/file")).unwrap(), b"");
+    assert_eq!(fs::read(dir.join("sibling")).unwrap(), b"sibling");
+    assert_eq!(fs::read(dir.join("store/file")).unwrap(), b"store/file");
 }
 
 #[test]

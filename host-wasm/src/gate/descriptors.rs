@@ -30,14 +30,17 @@ pub(super) struct OpenFile {
 
 pub(super) struct OpenDir {
     pub(super) grant: usize,
+    /// Whether it is, or is below, one that may be replaced by its name: then anything may be done in it.
+    pub(super) is_replaceable: bool,
     pub(super) handle: Arc<File>,
     pub(super) listing: Option<Listing>,
 }
 
 impl OpenDir {
-    pub(super) fn new(grant: usize, handle: Arc<File>) -> Self {
+    pub(super) fn new(grant: usize, is_replaceable: bool, handle: Arc<File>) -> Self {
         Self {
             grant,
+            is_replaceable,
             handle,
             listing: None,
         }

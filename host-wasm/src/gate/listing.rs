@@ -7,7 +7,7 @@ use wasmtime_wasi::p1::types;
 use wiggle::{GuestMemory, GuestPtr, GuestType as _};
 
 use super::{Gate, Result, io_error};
-use crate::{FileAccess, sandbox::Access};
+use crate::{FileAccess, Name, sandbox::Access};
 
 /// The most memory that all listings of a program may take, in bytes; about two million names.
 const MAX_LISTED: usize = 256 << 20;
@@ -30,7 +30,7 @@ impl Listing {
     }
 
     /// Looks at a directory. No file is looked at: what an entry is comes with its name.
-    fn take(dir: &Dir, only: Option<&[(String, FileAccess)]>, room: usize) -> Result<Self> {
+    fn take(dir: &Dir, only: Option<&[(Name, FileAccess)]>, room: usize) -> Result<Self> {
         let mut this = Self {
             entries: Vec::new(),
             memory: 0,
@@ -41,8 +41,10 @@ impl Listing {
         for entry in dir.entries().map_err(io_error)? {
             let entry = entry.map_err(io_error)?;
             let name = entry.file_name();
-            if only.is_some_and(|names| !names.iter().any(|(granted, _)| name == granted.as_str()))
-            {
+            let is_granted = |(granted, _): &(Name, FileAccess)| {
+                name.to_str().is_some_and(|name| granted.matches(name))
+            };
+            if only.is_some_and(|names| !names.iter().any(is_granted)) {
                 continue;
             }
             let kind = match entry.file_type() {

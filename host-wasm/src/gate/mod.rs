@@ -60,7 +60,7 @@ impl Gate {
     ) -> wasmtime::Result<Self> {
         let mut open = Descriptors::new(sandbox.open_files);
         for (grant, handle) in granted_directories(&mut inner)?.into_iter().enumerate() {
-            open.add_granted(OpenDir::new(grant, handle));
+            open.add_granted(OpenDir::new(grant, false, handle));
         }
         // The implementation makes its own table at the first call. From then on, what it adds to its resources when a
         // file is opened is that file alone, which `opened` relies on.
@@ -99,6 +99,7 @@ impl Gate {
     /// The directory behind `fd`, and what may be done there.
     fn directory(&self, fd: types::Fd) -> Result<(&OpenDir, &Access)> {
         match self.open.get(fd)? {
+            Open::Directory(dir) if dir.is_replaceable => Ok((dir, &Access::ReadWrite)),
             Open::Directory(dir) => Ok((dir, self.access(dir.grant))),
             Open::File(_) => Err(types::Errno::Notdir.into()),
             Open::Standard => Err(types::Errno::Badf.into()),

@@ -7,10 +7,18 @@ use wasmtime_wasi::{
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::{Gate, Open, OpenDir, Result, descriptors::OpenFile, io_error, next_resource, opened};
-use crate::{FileAccess, sandbox::Access};
+use crate::{FileAccess, Name, sandbox::Access};
 
 /// The file by which a store is locked, in whichever of its directories.
 const LOCK: &str = "lock";
+
+/// A directory on the way to what a path means, and what is left of the path there.
+struct Within {
+    dir: types::Fd,
+    path: GuestPtr<str>,
+    /// Whether the directory was opened for the way alone.
+    is_opened: bool,
+}
 
 /// Everything that `path_open` is asked for.
 pub(super) struct Asked<'a> {
@@ -29,9 +37,73 @@ impl Gate {
         mem: &mut GuestMemory<'_>,
         mut asked: Asked<'_>,
     ) -> Result<types::Fd> {
+        let within = self.within(mem, asked.dirfd, asked.path).await?;
+        (asked.dirfd, asked.path) = (within.dir, within.path);
+        let opened = self.open_here(mem, asked).await;
+        self.leave(mem, &within).await?;
+        opened
+    }
+
+    /// Where single names are granted that may become directories, a path is followed name by name: a link on the way
+    /// could lead back to what has other names.
+    async fn within(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        dir: types::Fd,
+        path: GuestPtr<str>,
+    ) -> Result<Within> {
+        let mut within = Within {
+            dir,
+            path,
+            is_opened: false,
+        };
+        let may_lead_on = |(_, access): &(Name, FileAccess)| *access == FileAccess::Replace;
+        match self.directory(dir)?.1 {
+            Access::Files(names) if names.iter().any(may_lead_on) => {}
+            _ => return Ok(within),
+        }
+        within.path = without_slash(mem, path)?;
+        while let Some((first, rest)) = cut(mem, within.path)? {
+            let next = self
+                .open_here(
+                    mem,
+                    Asked {
+                        dirfd: within.dir,
+                        dirflags: types::Lookupflags::empty(),
+                        path: first,
+                        oflags: types::Oflags::DIRECTORY,
+                        rights: &types::Rights::FD_READ,
+                        inheriting: types::Rights::empty(),
+                        fdflags: types::Fdflags::empty(),
+                    },
+                )
+                .await;
+            self.leave(mem, &within).await?;
+            within = Within {
+                dir: next?,
+                path: rest,
+                is_opened: true,
+            };
+        }
+        Ok(within)
+    }
+
+    async fn leave(&mut self, mem: &mut GuestMemory<'_>, within: &Within) -> Result<()> {
+        if within.is_opened {
+            self.inner.fd_close(mem, within.dir).await?;
+            self.open.remove(within.dir);
+        }
+        Ok(())
+    }
+
+    async fn open_here(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        mut asked: Asked<'_>,
+    ) -> Result<types::Fd> {
         self.open.has_room()?;
         let (dir, access) = self.directory(asked.dirfd)?;
-        let grant = dir.grant;
+        let (grant, mut is_replaceable) = (dir.grant, dir.is_replaceable);
         let changes = types::Oflags::CREAT | types::Oflags::EXCL | types::Oflags::TRUNC;
         let writes =
             asked.oflags.intersects(changes) || asked.rights.contains(types::Rights::FD_WRITE);
@@ -44,7 +116,14 @@ impl Gate {
                 let path = mem.as_cow_str(asked.path)?;
                 // The directory itself is opened to list or sync it.
                 directories = path == ".";
-                !directories && file_access(names, &path)? == FileAccess::Write
+                if directories {
+                    false
+                } else {
+                    let access = file_access(names, &path)?;
+                    is_replaceable = access == FileAccess::Replace;
+                    directories = is_replaceable;
+                    access >= FileAccess::Write
+                }
             }
         };
         if writes && !writable {
@@ -65,9 +144,11 @@ impl Gate {
             )
             .await?;
         let open = match opened(&mut self.inner, number)? {
-            Descriptor::Dir(dir) if directories => {
-                Some(Open::Directory(OpenDir::new(grant, dir.dir.clone())))
-            }
+            Descriptor::Dir(dir) if directories => Some(Open::Directory(OpenDir::new(
+                grant,
+                is_replaceable,
+                dir.dir.clone(),
+            ))),
             Descriptor::Dir(_) => None,
             Descriptor::File(file) => Some(Open::File(OpenFile {
                 handle: file.file.clone(),
@@ -87,9 +168,22 @@ impl Gate {
         &mut self,
         mem: &mut GuestMemory<'_>,
         fd: types::Fd,
-        mut flags: types::Lookupflags,
+        flags: types::Lookupflags,
         path: GuestPtr<str>,
     ) -> Result<types::Filestat> {
+        let within = self.within(mem, fd, path).await?;
+        let found = self.look_here(mem, &within, flags).await;
+        self.leave(mem, &within).await?;
+        found
+    }
+
+    async fn look_here(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        within: &Within,
+        mut flags: types::Lookupflags,
+    ) -> Result<types::Filestat> {
+        let (fd, path) = (within.dir, within.path);
         if let Access::Files(names) = self.directory(fd)?.1 {
             flags = types::Lookupflags::empty();
             let path = mem.as_cow_str(path)?;
@@ -100,6 +194,42 @@ impl Gate {
         self.inner.path_filestat_get(mem, fd, flags, path).await
     }
 
+    pub(super) async fn make_directory(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        fd: types::Fd,
+        path: GuestPtr<str>,
+    ) -> Result<()> {
+        let within = self.within(mem, fd, path).await?;
+        let made = match self.may_name(within.dir, mem, within.path) {
+            Ok(()) => {
+                let made = self
+                    .inner
+                    .path_create_directory(mem, within.dir, within.path);
+                made.await
+            }
+            Err(error) => Err(error),
+        };
+        self.leave(mem, &within).await?;
+        made
+    }
+
+    /// Whether `path` may come to mean something else in the directory behind `fd`.
+    pub(super) fn may_name(
+        &self,
+        fd: types::Fd,
+        mem: &GuestMemory<'_>,
+        path: GuestPtr<str>,
+    ) -> Result<()> {
+        let Access::Files(names) = self.directory(fd)?.1 else {
+            return self.may_change_names(fd);
+        };
+        match file_access(names, &mem.as_cow_str(path)?)? {
+            FileAccess::Replace => Ok(()),
+            FileAccess::Read | FileAccess::Write => Err(types::Errno::Perm.into()),
+        }
+    }
+
     /// Whether what is at `path` may be removed, renamed or replaced. The lock of a store may not: whoever took away
     /// its name could let another process lock a new one.
     pub(super) fn may_replace(
@@ -108,7 +238,7 @@ impl Gate {
         mem: &GuestMemory<'_>,
         path: GuestPtr<str>,
     ) -> Result<()> {
-        self.may_change_names(fd)?;
+        self.may_name(fd, mem, path)?;
         let grant = self.directory(fd)?.0.grant;
         let path = mem.as_cow_str(path)?;
         let name = path.trim_end_matches(['/', '.']).rsplit('/').next();
@@ -150,11 +280,46 @@ impl Gate {
     }
 }
 
-fn file_access(names: &[(String, FileAccess)], path: &str) -> Result<FileAccess> {
-    let granted = names.iter().filter(|(name, _)| name == path);
-    let access = granted.map(|(_, access)| *access);
-    // Granted twice, it may be written if either says so.
-    access
-        .max_by_key(|access| *access == FileAccess::Write)
-        .ok_or_else(|| types::Errno::Perm.into())
+fn file_access(names: &[(Name, FileAccess)], path: &str) -> Result<FileAccess> {
+    let granted = names.iter().filter(|(name, access)| {
+        name.matches(path) || (*access == FileAccess::Replace && is_temporary(path))
+    });
+    // Granted twice, what either says may be done.
+    let access = granted.map(|(_, access)| *access).max();
+    access.ok_or_else(|| types::Errno::Perm.into())
+}
+
+/// Whether a name is flatbao's for a file that is not whole yet.
+fn is_temporary(name: &str) -> bool {
+    let middle = name.strip_prefix(".flatbao-");
+    let middle = middle.and_then(|name| name.strip_suffix(".tmp"));
+    middle.is_some_and(|middle| middle.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))
+}
+
+/// The first name of a path and what follows it; `None` where it is one name.
+fn cut(
+    mem: &GuestMemory<'_>,
+    path: GuestPtr<str>,
+) -> Result<Option<(GuestPtr<str>, GuestPtr<str>)>> {
+    let text = mem.as_cow_str(path)?;
+    let Some((first, rest)) = text.split_once('/').filter(|(first, _)| !first.is_empty()) else {
+        return Ok(None);
+    };
+    let rest = rest.trim_start_matches('/');
+    let piece = |from: usize, length: usize| {
+        let start = path.offset_base().checked_add(from.try_into()?);
+        let start = start.ok_or(types::Errno::Overflow)?;
+        Ok::<_, types::Error>(GuestPtr::new((start, length.try_into()?)))
+    };
+    Ok(Some((
+        piece(0, first.len())?,
+        piece(text.len() - rest.len(), rest.len())?,
+    )))
+}
+
+/// The path without slashes at its end, which would have a link followed.
+fn without_slash(mem: &GuestMemory<'_>, path: GuestPtr<str>) -> Result<GuestPtr<str>> {
+    let text = mem.as_cow_str(path)?;
+    let length = text.trim_end_matches('/').len();
+    Ok(GuestPtr::new((path.offset_base(), length.try_into()?)))
 }

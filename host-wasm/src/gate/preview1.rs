@@ -65,7 +65,6 @@ impl WasiSnapshotPreview1 for Gate {
         ) -> () {
             |gate, mem| gate.may_change_names(fd)
         }
-        fn path_create_directory(fd: Fd, path: GuestPtr<str>) -> () { |gate, mem| gate.may_change_names(fd) }
         fn path_remove_directory(fd: Fd, path: GuestPtr<str>) -> () { |gate, mem| gate.may_replace(fd, mem, path) }
         fn path_unlink_file(fd: Fd, path: GuestPtr<str>) -> () { |gate, mem| gate.may_replace(fd, mem, path) }
         fn path_symlink(to: GuestPtr<str>, fd: Fd, path: GuestPtr<str>) -> () {
@@ -77,7 +76,7 @@ impl WasiSnapshotPreview1 for Gate {
         fn path_link(
             from: Fd, flags: Lookupflags, old: GuestPtr<str>, to: Fd, new: GuestPtr<str>
         ) -> () {
-            |gate, mem| gate.may_change_names(from); gate.may_change_names(to); gate.on_one_device(from, to)
+            |gate, mem| gate.may_name(from, mem, old); gate.may_name(to, mem, new); gate.on_one_device(from, to)
         }
         fn path_readlink(fd: Fd, path: GuestPtr<str>, buf: GuestPtr<u8>, len: Size) -> Size {
             |gate, mem| gate.may_read_links(fd)
@@ -188,6 +187,15 @@ impl WasiSnapshotPreview1 for Gate {
             fdflags,
         };
         self.open(mem, asked).await
+    }
+
+    async fn path_create_directory(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        fd: Fd,
+        path: GuestPtr<str>,
+    ) -> Result<()> {
+        self.make_directory(mem, fd, path).await
     }
 
     async fn path_filestat_get(

@@ -57,6 +57,7 @@ pub(crate) fn passes(guest: &Guest, sandbox: &Sandbox) -> Finished {
 // Error numbers of preview 1.
 pub(crate) const OK: u16 = 0;
 pub(crate) const BADF: u16 = 8;
+pub(crate) const EXIST: u16 = 20;
 pub(crate) const INVAL: u16 = 28;
 pub(crate) const LOOP: u16 = 32;
 pub(crate) const MFILE: u16 = 33;
@@ -69,6 +70,7 @@ pub(crate) const ROFS: u16 = 69;
 // Flags of `path_open`.
 pub(crate) const CREATE: u32 = 1;
 pub(crate) const DIRECTORY: u32 = 2;
+pub(crate) const EXCLUSIVE: u32 = 4;
 pub(crate) const TRUNCATE: u32 = 8;
 pub(crate) const READ: u64 = 1 << 1;
 pub(crate) const WRITE: u64 = 1 << 6;

@@ -2,26 +2,58 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
 
-use flatbao_host::{FileAccess, Sandbox};
+use flatbao_host::{FileAccess, Name, Sandbox};
 
 use crate::{
     error::{Error, Result},
     view::{View, cut},
 };
 
-/// What may be done in a directory, the least first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// What may be done in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing, but to the files of these names, which may be read.
-    Files(Vec<String>),
+    /// Nothing, but to what has these names.
+    Files(Vec<(Name, FileAccess)>),
     Read,
     Write,
     /// As `Write`, while this process holds the lock of the store that it is.
     Store,
+}
+
+impl Access {
+    /// To one file, which is read.
+    fn file(name: &str) -> Self {
+        Self::Files(vec![(name.into(), FileAccess::Read)])
+    }
+
+    /// Both in one. What is read as a whole, and written under some names, is written as a whole: of a directory only
+    /// names can be granted, or everything.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Files(mut names), Self::Files(more)) => {
+                names.extend(more);
+                Self::Files(names)
+            }
+            (Self::Store, _) | (_, Self::Store) => Self::Store,
+            (Self::Write, _) | (_, Self::Write) => Self::Write,
+            (Self::Read, Self::Read) => Self::Read,
+            (Self::Read, Self::Files(names)) | (Self::Files(names), Self::Read) => {
+                match is_written(&names) {
+                    true => Self::Write,
+                    false => Self::Read,
+                }
+            }
+        }
+    }
+}
+
+fn is_written(names: &[(Name, FileAccess)]) -> bool {
+    names.iter().any(|(_, access)| *access > FileAccess::Read)
 }
 
 struct Grant {
@@ -65,8 +97,7 @@ impl Grants {
         let (parent, name) = cut(path)?;
         match real.parent() {
             Some(home) if real.file_name().is_some_and(|real| real == name) => {
-                let access = Access::Files(vec![name.to_owned()]);
-                self.at(view, &parent, home.to_owned(), access)
+                self.at(view, &parent, home.to_owned(), Access::file(name))
             }
             _ => Err(Error::Link {
                 path: path.to_owned(),
@@ -81,8 +112,7 @@ impl Grants {
         if matches!(name, "" | "." | "..") {
             return Ok(());
         }
-        let access = Access::Files(vec![name.to_owned()]);
-        self.directory(view, &parent, access)
+        self.directory(view, &parent, Access::file(name))
     }
 
     fn at(&mut self, view: &View, path: &Path, host: PathBuf, access: Access) -> Result<()> {
@@ -115,11 +145,7 @@ impl Grants {
                 second: new.host,
             });
         }
-        match (&mut old.access, new.access) {
-            (Access::Files(names), Access::Files(more)) => names.extend(more),
-            (access, new) if new > *access => *access = new,
-            _ => {}
-        }
+        old.access = old.access.clone().and(new.access);
         Ok(())
     }
 
@@ -129,11 +155,11 @@ impl Grants {
             let (host, at) = (&grant.host, guest.as_str());
             sandbox = match &grant.access {
                 // The program takes what is granted deepest. It would miss everything else there.
-                Access::Files(_) if self.is_covered(guest, grant) => sandbox,
-                Access::Files(names) => {
-                    let names = names.iter().map(|name| (name, FileAccess::Read));
-                    sandbox.files(host, at, names)
-                }
+                Access::Files(names) => match self.covering(guest, grant) {
+                    Some(Access::Read) if is_written(names) => sandbox.directory(host, at),
+                    Some(_) => sandbox,
+                    None => sandbox.files(host, at, names.clone()),
+                },
                 Access::Read => sandbox.directory_read_only(host, at),
                 Access::Write => sandbox.directory(host, at),
                 Access::Store => sandbox.store(host, at),
@@ -142,12 +168,36 @@ impl Grants {
         sandbox
     }
 
-    /// Whether the same place is also in a directory that was granted as a whole.
-    fn is_covered(&self, guest: &str, grant: &Grant) -> bool {
-        self.0.iter().any(|(above, whole)| {
+    /// What may be done at the same place because it is in a directory that was granted as a whole: in the deepest such.
+    fn covering(&self, guest: &str, grant: &Grant) -> Option<&Access> {
+        let covers = |(above, whole): &(&String, &Grant)| {
             let is_whole = !matches!(whole.access, Access::Files(_));
             let below = Path::new(guest).strip_prefix(above);
             is_whole && below.is_ok_and(|below| whole.real.join(below) == grant.real)
+        };
+        let covering = self.0.iter().filter(covers);
+        let deepest = covering.max_by_key(|(above, _)| above.len());
+        deepest.map(|(_, whole)| &whole.access)
+    }
+
+    /// Whether something may be written in the directory, since it is in one that is written, or the other way round.
+    pub(crate) fn is_written(&self, host: &Path) -> bool {
+        let Ok(real) = host.canonicalize() else {
+            return false;
+        };
+        self.0.values().any(|grant| match &grant.access {
+            Access::Read => false,
+            Access::Write | Access::Store => {
+                real.starts_with(&grant.real) || grant.real.starts_with(&real)
+            }
+            Access::Files(names) => {
+                let below = real.strip_prefix(&grant.real).unwrap_or(Path::new(""));
+                let first = below.iter().next().and_then(OsStr::to_str);
+                let mut written = names
+                    .iter()
+                    .filter(|(_, access)| *access > FileAccess::Read);
+                first.is_some_and(|first| written.any(|(name, _)| name.matches(first)))
+            }
         })
     }
 

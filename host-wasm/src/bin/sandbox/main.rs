@@ -11,8 +11,9 @@
 //!
 //! # What the program is granted
 //! The stores; locked by this process where they are written, read-only where they are read. Files that are read, one
-//! by one. Directories that are added, to read. The directory that something is written into, with everything in it: a
-//! file appears there under a temporary name first. Files that a store refers to only below what `--external` names.
+//! by one. Directories that are added, to read. What is written, by its name, and `.flatbao-….tmp` beside it, under which
+//! a file appears first; of a directory that is written into, and is there, everything in it. If a store that is only
+//! read is there, it is locked. Files that a store refers to only below what `--external` names.
 //! Everything has the path that it has outside; but the program sees no links on the way to what it was granted.
 
 mod arguments;

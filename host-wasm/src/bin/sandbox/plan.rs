@@ -9,7 +9,7 @@ use std::{
 use flatbao::{Access as Touch, Cli, Place, Places, StoreAccess, StorePlace};
 use flatbao_core::{Durability, store::Locking};
 use flatbao_fs::{Found, probe};
-use flatbao_host::{Input, Sandbox};
+use flatbao_host::{FileAccess, Input, Name, Sandbox};
 
 use crate::{
     error::{Error, Result},
@@ -106,6 +106,8 @@ impl Plan {
         };
         let found = probe(&host);
         let access = match (store.access, found) {
+            // It is in a directory that is written, or the other way round.
+            (StoreAccess::Read, Ok(Found::Store(_))) if self.grants.is_written(&host) => written,
             (StoreAccess::Read, _) => Access::Read,
             (_, Ok(Found::Store(_))) => written,
             (StoreAccess::Fill | StoreAccess::Make, Ok(Found::Missing | Found::Empty))
@@ -135,7 +137,7 @@ impl Plan {
 
     fn outside(&mut self, place: &Place, cli: &Cli, places: &Places) -> Result<()> {
         let path = place.path.as_path();
-        let (parent, _) = cut(path)?;
+        let (parent, name) = cut(path)?;
         self.tell_file_on_the_way(&parent)?;
         match place.access {
             Touch::ReadFile => self.grants.stream(&self.view, path),
@@ -155,9 +157,9 @@ impl Plan {
                     Err(_) => Ok(()),
                 }
             }
-            Touch::WriteFile { .. } | Touch::UpdateFile => self.directory(&parent, Access::Write),
+            Touch::WriteFile { .. } | Touch::UpdateFile => self.named(&parent, name),
             Touch::WriteInto | Touch::Restore { .. } => self.written(path).map(drop),
-            Touch::RestoreByHash { .. } => self.directory(path, Access::Write),
+            Touch::RestoreByHash { .. } => self.replaced(path, Name::FullHash),
             Touch::Export { .. } => {
                 let root = self.written(path)?;
                 // Whatever changes the store may leave a path in it.
@@ -191,9 +193,35 @@ impl Plan {
             self.grants.name(&self.view, path)?;
             return Ok(path.to_owned());
         }
-        let there = self.there(&cut(path)?.0)?;
-        self.directory(&there, Access::Write)?;
+        let (parent, name) = cut(path)?;
+        let there = self.there(&parent)?;
+        // What is there is the beginning of it. The name behind that becomes the file, or the directory that all the
+        // rest comes into.
+        let below = match parent.strip_prefix(&there) {
+            Ok(below) => below,
+            // It begins with the current directory without saying so.
+            Err(_) => &parent,
+        };
+        match below.components().next() {
+            None => self.named(&there, name)?,
+            Some(Component::Normal(first)) => self.named(&there, text(Path::new(first))?)?,
+            Some(_) => self.directory(&there, Access::Write)?,
+        }
         Ok(there)
+    }
+
+    /// What is written under a name, unless it is a directory, which the program says.
+    fn named(&mut self, parent: &Path, name: &str) -> Result<()> {
+        let path = parent.join(name);
+        match self.view.host(&path).is_dir() {
+            true => self.grants.name(&self.view, &path),
+            false => self.replaced(parent, name.into()),
+        }
+    }
+
+    fn replaced(&mut self, parent: &Path, name: Name) -> Result<()> {
+        let access = Access::Files(vec![(name, FileAccess::Replace)]);
+        self.directory(parent, access)
     }
 
     /// What of a path is there.
