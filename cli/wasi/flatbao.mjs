@@ -10,10 +10,11 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { WASI } from 'node:wasi';
 
+// `process` is the global one: to import it makes Node open all three streams, and a pipe that it has opened for reading
+// does not block, so that a program's input would end where its writer is slower.
 const here = dirname(fileURLToPath(import.meta.url));
 const places = [join(here, 'flatbao.wasm'), join(here, '../../target/wasm/flatbao.wasm')];
 const path = process.env.FLATBAO_MODULE ?? places.find(existsSync) ?? places[0];
