@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     elsewhere, lists,
     steps::{cargo, root, run, step, target_dir},
-    wasm::{self, Target},
+    wasm::{self, Modules, Target},
 };
 
 /// Everything that must pass.
@@ -38,8 +38,7 @@ pub(crate) fn test() -> Result<()> {
     )?;
     let workspace = lists::WORKSPACE;
     step("tests", &format!("test {workspace} --locked"))?;
-    under_wasi()?;
-    elsewhere::test(&modules)?;
+    elsewhere(&modules)?;
     examples()?;
     let mut docs = cargo("doc --workspace --no-deps --document-private-items --locked");
     run("docs", docs.env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -57,13 +56,12 @@ pub(crate) fn wasi_test() -> Result<()> {
         "building the tests",
         &format!("test {workspace} --no-run --locked"),
     )?;
-    under_wasi()?;
-    elsewhere::test(&modules)
+    elsewhere(&modules)
 }
 
-/// The same tests under WASI, and whether they are the same.
-fn under_wasi() -> Result<()> {
-    // The native tests have built it.
+/// The same tests under WASI, whether they are the same, and those of the command run as a WASI program. Everything
+/// native was built before.
+fn elsewhere(modules: &Modules) -> Result<()> {
     let runner = target_dir().join("debug/flatbao-wasm-runner");
     for target in Target::ALL {
         let packages = lists::PACKAGES;
@@ -87,7 +85,8 @@ fn under_wasi() -> Result<()> {
             example.arg(guest).current_dir(root()),
         )?;
     }
-    lists::compare(&runner)
+    lists::compare(&runner)?;
+    elsewhere::test(modules)
 }
 
 /// Runs every example there is: each ends with an error when something is not as it says.

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,7 +12,8 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
-    steps::{cargo, output, root},
+    exceptions, programs,
+    steps::{output, root},
     wasm::Target,
 };
 
@@ -29,6 +29,9 @@ pub(crate) const WORKSPACE: &str = "--workspace --all-features";
 
 /// The table of exceptions, from the top of the checkout.
 const TABLE: &str = "tests/wasm-exceptions.txt";
+
+/// What its lines look like.
+const FORM: &str = "WHERE | PROGRAM TEST | REASON";
 
 /// Names of tests, each with the package and the test program before it.
 type Names = BTreeSet<String>;
@@ -103,34 +106,13 @@ fn tests(target: Option<Target>, runner: &Path, path: &Path, which: &[&str]) -> 
     Ok(names.map(str::to_owned).collect())
 }
 
-/// The test programs of the packages on a platform: what they are called, and where they are.
+/// The test programs of the packages on a platform, just as they were built for their run.
 fn programs(target: Option<Target>) -> Result<BTreeMap<String, PathBuf>> {
-    // Just as they were built for their run, so that nothing is built anew.
     let which = match target {
         None => WORKSPACE.to_owned(),
         Some(target) => format!("{PACKAGES} --target {target}"),
     };
-    let args = format!("test --no-run --quiet --locked --message-format json {which}");
-    let mut programs = BTreeMap::new();
-    for line in output(&mut cargo(&args))?.lines() {
-        let message: serde_json::Value = serde_json::from_str(line)?;
-        let Some(path) = message["executable"].as_str() else {
-            continue;
-        };
-        if message["profile"]["test"] != true {
-            continue;
-        }
-        let package = message["manifest_path"].as_str().unwrap_or_default();
-        let package = Path::new(package).parent().and_then(Path::file_name);
-        let package = package.and_then(|name| name.to_str()).unwrap_or_default();
-        if !FOLDERS.contains(&package) {
-            continue;
-        }
-        let name = message["target"]["name"].as_str().unwrap_or_default();
-        programs.insert(format!("{package}/{name}"), path.into());
-    }
-    ensure!(!programs.is_empty(), "cargo has built no tests");
-    Ok(programs)
+    programs::built(&which, &FOLDERS)
 }
 
 /// The exceptions, by line.
@@ -144,17 +126,11 @@ struct Exception {
 
 impl Table {
     fn read() -> Result<Self> {
-        let path = root().join(TABLE);
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let mut lines = BTreeMap::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            if line.trim().is_empty() || line.starts_with('#') {
-                continue;
-            }
-            lines.insert(
-                number,
-                Exception::parse(line).with_context(|| format!("{TABLE}:{number}"))?,
-            );
+        for exceptions::Line { number, fields } in exceptions::read(TABLE, FORM)? {
+            let exception =
+                Exception::parse(fields).with_context(|| format!("{TABLE}:{number}"))?;
+            lines.insert(number, exception);
         }
         Ok(Self(lines))
     }
@@ -168,23 +144,14 @@ impl Table {
 }
 
 impl Exception {
-    /// `WHERE | PROGRAM TEST | REASON`.
-    fn parse(line: &str) -> Result<Self> {
-        let parts: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [targets, pattern, reason] = parts[..] else {
-            bail!("it has not the form `WHERE | PROGRAM TEST | REASON`");
-        };
-        ensure!(!reason.is_empty(), "an exception has a reason");
-        let targets = match targets {
+    fn parse([targets, pattern]: [String; 2]) -> Result<Self> {
+        let targets = match targets.as_str() {
             "p1" => vec![Target::P1],
             "p2" => vec![Target::P2],
             "wasi" => Target::ALL.to_vec(),
             other => bail!("{other} is none of p1, p2, wasi"),
         };
-        Ok(Self {
-            targets,
-            pattern: pattern.to_owned(),
-        })
+        Ok(Self { targets, pattern })
     }
 
     /// A pattern that ends in `*` covers what begins like it.

@@ -3,9 +3,11 @@
 
 mod check;
 mod elsewhere;
+mod exceptions;
 mod facts;
 mod lists;
 mod page;
+mod programs;
 mod steps;
 mod table;
 mod wasm;
