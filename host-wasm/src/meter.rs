@@ -74,14 +74,19 @@ impl Meter {
 
     /// A refusal ends the program: most cannot go on without memory, and those that can would hide which limit
     /// ended them.
-    fn grow(&mut self, bytes: u64) -> Result<()> {
+    fn grow(&mut self, from: usize, to: usize, most: Option<usize>, unit: usize) -> Result<bool> {
+        if most.is_some_and(|most| to > most) {
+            // What the program said itself.
+            return Ok(false);
+        }
+        let bytes = to.saturating_sub(from).saturating_mul(unit) as u64;
         let wanted = self.memory.saturating_add(bytes);
         if let Some(limit) = self.memory_limit.filter(|limit| wanted > *limit) {
             return Err(Stop(StopReason::Memory { limit }).into());
         }
         self.memory = wanted;
         self.peak = self.peak.max(wanted);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -101,11 +106,7 @@ impl ResourceLimiter for Meter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.grow(desired.saturating_sub(current) as u64)?;
-        Ok(true)
+        self.grow(current, desired, maximum, 1)
     }
 
     fn table_growing(
@@ -114,11 +115,6 @@ impl ResourceLimiter for Meter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        let entries = desired.saturating_sub(current) as u64;
-        self.grow(entries.saturating_mul(size_of::<usize>() as u64))?;
-        Ok(true)
+        self.grow(current, desired, maximum, size_of::<usize>())
     }
 }

@@ -59,8 +59,9 @@ pub enum FileAccess {
     /// Reading, writing, and making it if it is not there.
     Write,
     /// Whatever a flatbao does to something that it writes: it may be made, replaced and removed, as a file or as a
-    /// directory with anything in it. And so may files beside it with the names that are flatbao's for what is not
-    /// whole yet, `.flatbao-….tmp`.
+    /// directory with anything in it, and read. And so may files beside it with the names that are flatbao's for what
+    /// is not whole yet, `.flatbao-….tmp`. A file that is there already is not written, only replaced: it may have
+    /// other names.
     Replace,
 }
 
@@ -69,8 +70,12 @@ pub enum FileAccess {
 pub enum Name {
     /// What has this name.
     Is(String),
-    /// Whatever has a full hash in hexadecimal for a name: what a blob is restored to that has no other.
-    FullHash,
+    /// Whatever has a full hash in hexadecimal for a name, which is what a blob is restored to that has no other; but
+    /// not these.
+    FullHash {
+        /// What was there before.
+        but: Vec<String>,
+    },
 }
 
 impl Name {
@@ -79,7 +84,10 @@ impl Name {
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Self::Is(granted) => granted == name,
-            Self::FullHash => name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()),
+            Self::FullHash { but } => {
+                let is_hash = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+                is_hash && !but.iter().any(|known| known == name)
+            }
         }
     }
 }

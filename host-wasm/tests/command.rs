@@ -356,6 +356,27 @@ fn who_writes_beside_a_store_cannot_write_it() {
         scene.hostile(line, &guest);
         assert_eq!(scene.tree("."), before, "{line}");
     }
+    // What is there and would not be replaced is not granted.
+    scene.write("new", "new");
+    let mut guest = Guest::new();
+    guest
+        .open(ROFS, DIR, "new", 0, WRITE)
+        .path(PERM, "path_unlink_file", DIR, "new");
+    scene.hostile("get a new", &guest);
+    fs::remove_file(scene.path("new")).unwrap();
+    // A store that is not there is not there, whatever lies beside it.
+    let ran = scene.run("-s nope/store get a new");
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    // The other way round, and where the directory is granted for another reason.
+    for (line, dir) in [
+        ("verify --cursor .flatbao/pos", ".flatbao"),
+        ("--external . get a new", "."),
+    ] {
+        let backend = flatbao_fs::open_ambient(scene.path(".flatbao")).unwrap();
+        let lock = backend.lock().unwrap();
+        assert_eq!(scene.run(line).code, 6, "{line} writes {dir}");
+        drop(lock);
+    }
     // Where everything in the directory is written the store is locked meanwhile.
     let backend = flatbao_fs::open_ambient(scene.path(".flatbao")).unwrap();
     let lock = backend.lock().unwrap();

@@ -11,7 +11,10 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     fs,
-    os::unix::{ffi::OsStrExt, fs::symlink},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt as _, symlink},
+    },
     path::Path,
     time::{Duration, Instant},
 };
@@ -227,14 +230,15 @@ fn single_files_are_all_there_is() {
 fn what_may_be_replaced_is_its_own_and_nothing_beside_it() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path();
-    for path in ["store", "old"] {
+    let [hash, known] = ["0123456789abcdef", "ffffffffffffffff"].map(|digits| digits.repeat(4));
+    for path in ["store", "old", &known] {
         fs::create_dir(dir.join(path)).unwrap();
     }
-    for path in ["sibling", "store/file", "old/file"] {
+    for path in ["sibling", "store/file", "old/file", "kept"] {
         fs::write(dir.join(path), path).unwrap();
     }
+    fs::hard_link(dir.join("kept"), dir.join("second")).unwrap();
     symlink("store", dir.join("link")).unwrap();
-    let hash = "0123456789abcdef".repeat(4);
     let (temporary, other) = (".flatbao-0123abcd.tmp", ".flatbao-lock.tmp");
     let mut guest = Guest::new();
     // A file, as a flatbao writes it, with and without another one in its place.
@@ -246,6 +250,12 @@ fn what_may_be_replaced_is_its_own_and_nothing_beside_it() {
     }
     guest.path(OK, "path_unlink_file", DIR, temporary);
     guest.open(PERM, DIR, other, CREATE, WRITE);
+    // What has other names is replaced, and not written.
+    guest.open(OK, DIR, "kept", 0, READ);
+    guest.open(ROFS, DIR, "kept", 0, WRITE);
+    guest.open(ROFS, DIR, "kept", TRUNCATE, WRITE);
+    guest.open(OK, DIR, temporary, CREATE | EXCLUSIVE, WRITE);
+    guest.two_paths(OK, "path_rename", (DIR, temporary), (DIR, "kept"));
     // A directory.
     guest.path(NOENT, "path_create_directory", DIR, "new/sub");
     guest.path(OK, "path_create_directory", DIR, "new");
@@ -265,6 +275,7 @@ fn what_may_be_replaced_is_its_own_and_nothing_beside_it() {
         "new/../sibling",
         "store/file",
         "store",
+        &known,
         "..",
         "",
     ] {
@@ -292,25 +303,72 @@ fn what_may_be_replaced_is_its_own_and_nothing_beside_it() {
             "$path_open (call $fd) (i32.const 1) {name} (i32.const 2) (i64.const 2) (i64.const 2) (i32.const 0) (i32.const 300)"
         ),
     );
+    // It cannot come under a name that is granted, where somebody else would follow it.
+    for publish in [
+        "$path_rename (call $fd)",
+        "$path_link (call $fd) (i32.const 0)",
+    ] {
+        guest.call(PERM, format!("{publish} {name} (i32.const 3) {planted}"));
+    }
+    guest.open(NAMETOOLONG, DIR, &"./".repeat(3000), 0, READ);
     for path in ["new/planted/file", "link/file"] {
         for flags in [0, CREATE] {
             guest.open(LOOP, DIR, path, flags, READ);
         }
     }
-    let granted = ["new", "old", "link"].map(|name| (Name::from(name), FileAccess::Replace));
-    let granted = granted
-        .into_iter()
-        .chain([(Name::FullHash, FileAccess::Replace)]);
+    let granted =
+        ["new", "old", "link", "kept"].map(|name| (Name::from(name), FileAccess::Replace));
+    let granted = granted.into_iter().chain([(
+        Name::FullHash {
+            but: vec![known.clone()],
+        },
+        FileAccess::Replace,
+    )]);
     passes(&guest, &Sandbox::new().files(dir, "/d", granted));
-    assert_eq!(
-        names(dir),
-        [hash.as_str(), "link", "new", "old", "sibling", "store"]
-    );
+    let left = [
+        hash.as_str(),
+        &known,
+        "kept",
+        "link",
+        "new",
+        "old",
+        "second",
+        "sibling",
+        "store",
+    ];
+    assert_eq!(names(dir), left);
+    assert_eq!(fs::read(dir.join("kept")).unwrap(), b"");
+    assert_eq!(fs::read(dir.join("second")).unwrap(), b"kept");
     assert_eq!(names(&dir.join("new/sub")), ["deep", "file"]);
     assert_eq!(fs::read(dir.join("new/sub/file")).unwrap(), [0; 5]);
     assert_eq!(fs::read(dir.join("old/file")).unwrap(), b"");
     assert_eq!(fs::read(dir.join("sibling")).unwrap(), b"sibling");
     assert_eq!(fs::read(dir.join("store/file")).unwrap(), b"store/file");
+}
+
+/// A guest that is told of anything else does not know that it could copy.
+#[test]
+fn no_file_has_names_on_two_file_systems() {
+    let here = tempfile::tempdir().unwrap();
+    let Ok(there) = tempfile::tempdir_in("/dev/shm") else {
+        return println!("skipped: there is no /dev/shm to write to");
+    };
+    let device = |dir: &Path| fs::metadata(dir).unwrap().dev();
+    if device(here.path()) == device(there.path()) {
+        return println!("skipped: /dev/shm is no other file system");
+    }
+    fs::write(here.path().join("file"), "content").unwrap();
+    let mut guest = Guest::new();
+    for function in ["path_link", "path_rename"] {
+        guest.two_paths(XDEV, function, (DIR, "file"), (DIR + 1, "new"));
+        guest.two_paths(OK, function, (DIR, "file"), (DIR, function));
+    }
+    let sandbox = Sandbox::new()
+        .directory(here.path(), "/here")
+        .directory(there.path(), "/there");
+    passes(&guest, &sandbox);
+    assert_eq!(names(here.path()), ["path_link", "path_rename"]);
+    assert!(names(there.path()).is_empty());
 }
 
 #[test]

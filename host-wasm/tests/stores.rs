@@ -96,6 +96,35 @@ fn a_lock_cannot_be_taken_away() {
     opens(&store);
 }
 
+/// Nor through a directory that the store lies in.
+#[test]
+fn a_lock_is_the_same_by_every_path() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = scratch.path().join("store");
+    for dir in [&store, &scratch.path().join("other")] {
+        std::fs::create_dir(dir).unwrap();
+        std::fs::write(dir.join("lock"), "").unwrap();
+    }
+    let mut guest = Guest::new();
+    guest.open(OK, DIR, "rubbish", CREATE, WRITE);
+    for path in ["store/lock", "./store/LOCK", "other/../store/lock"] {
+        guest.path(PERM, "path_unlink_file", DIR, path);
+        guest.two_paths(PERM, "path_rename", (DIR, "rubbish"), (DIR, path));
+    }
+    let lock = guest.text("lock");
+    guest.open(OK, DIR, "store", DIRECTORY, READ);
+    guest.call(PERM, format!("$path_unlink_file (call $fd) {lock}"));
+    // A file that has the name and is none.
+    guest.open(OK, DIR, "other", DIRECTORY, READ);
+    guest.call(OK, format!("$path_unlink_file (call $fd) {lock}"));
+    guest.two_paths(OK, "path_rename", (DIR, "rubbish"), (DIR, "lock"));
+    let sandbox = Sandbox::new()
+        .directory(scratch.path(), "/all")
+        .store(&store, "/all/store");
+    passes(&guest, &sandbox);
+    opens(&store);
+}
+
 #[test]
 fn a_store_survives_what_is_put_into_it() {
     let scratch = tempfile::tempdir().unwrap();

@@ -11,11 +11,12 @@
 mod descriptors;
 mod files;
 mod listing;
+mod locked;
 mod paths;
 mod poll;
 mod preview1;
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use wasmtime::{Linker, component::Resource};
 use wasmtime_wasi::{
@@ -31,6 +32,7 @@ use wiggle::GuestMemory;
 
 use crate::{Sandbox, meter::Deadline, run::CoreState, sandbox::Access};
 use descriptors::{Descriptors, Open, OpenDir};
+use locked::Locked;
 
 pub(crate) type Result<T> = std::result::Result<T, types::Error>;
 
@@ -39,8 +41,7 @@ pub(crate) struct Gate {
     inner: WasiP1Ctx,
     /// By grant.
     access: Vec<Access>,
-    /// Grants of stores that are locked.
-    locked: BTreeSet<usize>,
+    locked: Locked,
     open: Descriptors,
     write_limit: Option<u64>,
     written: u64,
@@ -65,11 +66,9 @@ impl Gate {
         // The implementation makes its own table at the first call. From then on, what it adds to its resources when a
         // file is opened is that file alone, which `opened` relies on.
         let _ = inner.fd_tell(&mut GuestMemory::Unshared(&mut []), types::Fd::from(0));
-        let locked = (0..).zip(&sandbox.grants);
-        let locked = locked.filter_map(|(i, grant)| grant.lock.map(|_| i));
         Ok(Self {
             inner,
-            locked: locked.collect(),
+            locked: Locked::new(&sandbox.grants),
             access: sandbox
                 .grants
                 .iter()

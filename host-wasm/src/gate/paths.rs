@@ -12,6 +12,9 @@ use crate::{FileAccess, Name, sandbox::Access};
 /// The file by which a store is locked, in whichever of its directories.
 const LOCK: &str = "lock";
 
+/// The longest path that is followed name by name, in bytes: what systems take at once.
+const MAX_PATH: u32 = 4096;
+
 /// A directory on the way to what a path means, and what is left of the path there.
 struct Within {
     dir: types::Fd,
@@ -61,6 +64,9 @@ impl Gate {
         match self.directory(dir)?.1 {
             Access::Files(names) if names.iter().any(may_lead_on) => {}
             _ => return Ok(within),
+        }
+        if path.len() > MAX_PATH {
+            return Err(types::Errno::Nametoolong.into());
         }
         within.path = without_slash(mem, path)?;
         while let Some((first, rest)) = cut(mem, within.path)? {
@@ -122,7 +128,11 @@ impl Gate {
                     let access = file_access(names, &path)?;
                     is_replaceable = access == FileAccess::Replace;
                     directories = is_replaceable;
-                    access >= FileAccess::Write
+                    match access {
+                        FileAccess::Read => false,
+                        FileAccess::Write => true,
+                        FileAccess::Replace => asked.oflags.contains(types::Oflags::EXCL),
+                    }
                 }
             }
         };
@@ -239,14 +249,47 @@ impl Gate {
         path: GuestPtr<str>,
     ) -> Result<()> {
         self.may_name(fd, mem, path)?;
-        let grant = self.directory(fd)?.0.grant;
         let path = mem.as_cow_str(path)?;
-        let name = path.trim_end_matches(['/', '.']).rsplit('/').next();
+        let path = path.trim_end_matches(['/', '.']);
+        let name = path.rsplit('/').next();
         let is_lock = name.is_some_and(|name| name.eq_ignore_ascii_case(LOCK));
-        if is_lock && self.locked.contains(&grant) {
+        if is_lock && self.locked.hold(self.directory(fd)?.0, path.contains('/')) {
             return Err(types::Errno::Perm.into());
         }
         Ok(())
+    }
+
+    /// Renames or links, which are one question: what may come under a name, and go from another.
+    pub(super) async fn give_name(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        (from, old): (types::Fd, GuestPtr<str>),
+        (to, new): (types::Fd, GuestPtr<str>),
+        link: Option<types::Lookupflags>,
+    ) -> Result<()> {
+        match link {
+            Some(_) => {
+                self.may_name(from, mem, old)?;
+                self.may_name(to, mem, new)?;
+            }
+            None => {
+                self.may_replace(from, mem, old)?;
+                self.may_replace(to, mem, new)?;
+            }
+        }
+        self.on_one_device(from, to)?;
+        // Under a name that is granted alone a link would lead whoever looks at the name later.
+        if matches!(self.directory(to)?.1, Access::Files(_)) {
+            let flags = types::Lookupflags::empty();
+            let found = self.inner.path_filestat_get(mem, from, flags, old).await?;
+            if found.filetype == types::Filetype::SymbolicLink {
+                return Err(types::Errno::Perm.into());
+            }
+        }
+        match link {
+            Some(flags) => self.inner.path_link(mem, from, flags, old, to, new).await,
+            None => self.inner.path_rename(mem, from, old, to, new).await,
+        }
     }
 
     /// Whether a file can have a name in either directory. The implementation has no word for that, and a program that

@@ -70,14 +70,6 @@ impl WasiSnapshotPreview1 for Gate {
         fn path_symlink(to: GuestPtr<str>, fd: Fd, path: GuestPtr<str>) -> () {
             |gate, mem| gate.may_change_names(fd)
         }
-        fn path_rename(from: Fd, old: GuestPtr<str>, to: Fd, new: GuestPtr<str>) -> () {
-            |gate, mem| gate.may_replace(from, mem, old); gate.may_replace(to, mem, new); gate.on_one_device(from, to)
-        }
-        fn path_link(
-            from: Fd, flags: Lookupflags, old: GuestPtr<str>, to: Fd, new: GuestPtr<str>
-        ) -> () {
-            |gate, mem| gate.may_name(from, mem, old); gate.may_name(to, mem, new); gate.on_one_device(from, to)
-        }
         fn path_readlink(fd: Fd, path: GuestPtr<str>, buf: GuestPtr<u8>, len: Size) -> Size {
             |gate, mem| gate.may_read_links(fd)
         }
@@ -187,6 +179,30 @@ impl WasiSnapshotPreview1 for Gate {
             fdflags,
         };
         self.open(mem, asked).await
+    }
+
+    async fn path_rename(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        from: Fd,
+        old: GuestPtr<str>,
+        to: Fd,
+        new: GuestPtr<str>,
+    ) -> Result<()> {
+        self.give_name(mem, (from, old), (to, new), None).await
+    }
+
+    async fn path_link(
+        &mut self,
+        mem: &mut GuestMemory<'_>,
+        from: Fd,
+        flags: Lookupflags,
+        old: GuestPtr<str>,
+        to: Fd,
+        new: GuestPtr<str>,
+    ) -> Result<()> {
+        self.give_name(mem, (from, old), (to, new), Some(flags))
+            .await
     }
 
     async fn path_create_directory(

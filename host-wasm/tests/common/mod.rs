@@ -61,11 +61,13 @@ pub(crate) const EXIST: u16 = 20;
 pub(crate) const INVAL: u16 = 28;
 pub(crate) const LOOP: u16 = 32;
 pub(crate) const MFILE: u16 = 33;
+pub(crate) const NAMETOOLONG: u16 = 37;
 pub(crate) const NOENT: u16 = 44;
 pub(crate) const NOSPC: u16 = 51;
 pub(crate) const NOTDIR: u16 = 54;
 pub(crate) const PERM: u16 = 63;
 pub(crate) const ROFS: u16 = 69;
+pub(crate) const XDEV: u16 = 75;
 
 // Flags of `path_open`.
 pub(crate) const CREATE: u32 = 1;

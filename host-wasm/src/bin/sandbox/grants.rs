@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -185,20 +184,31 @@ impl Grants {
         let Ok(real) = host.canonicalize() else {
             return false;
         };
-        self.0.values().any(|grant| match &grant.access {
-            Access::Read => false,
-            Access::Write | Access::Store => {
-                real.starts_with(&grant.real) || grant.real.starts_with(&real)
-            }
-            Access::Files(names) => {
-                let below = real.strip_prefix(&grant.real).unwrap_or(Path::new(""));
-                let first = below.iter().next().and_then(OsStr::to_str);
-                let mut written = names
-                    .iter()
-                    .filter(|(_, access)| *access > FileAccess::Read);
-                first.is_some_and(|first| written.any(|(name, _)| name.matches(first)))
+        self.0.iter().any(|(guest, grant)| {
+            let overlaps = real.starts_with(&grant.real) || grant.real.starts_with(&real);
+            match &grant.access {
+                Access::Read => false,
+                Access::Write | Access::Store => overlaps,
+                Access::Files(names) if !is_written(names) => false,
+                // It becomes a directory that is written as a whole.
+                Access::Files(_) if self.covering(guest, grant) == Some(&Access::Read) => overlaps,
+                Access::Files(names) => match real.strip_prefix(&grant.real) {
+                    Ok(below) => below.iter().next().is_none_or(|first| {
+                        let is_it = |(name, access): &(Name, FileAccess)| {
+                            *access > FileAccess::Read
+                                && first.to_str().is_some_and(|first| name.matches(first))
+                        };
+                        names.iter().any(is_it)
+                    }),
+                    Err(_) => overlaps,
+                },
             }
         })
+    }
+
+    /// Whether single files are granted in this directory, or in one above it.
+    pub(crate) fn has_files_on_the_way(&self, path: &Path) -> bool {
+        self.has_files_above(&path.join("name"))
     }
 
     /// Whether single files are granted in a directory above this one.

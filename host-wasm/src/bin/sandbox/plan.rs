@@ -1,13 +1,13 @@
 //! From the places that the command touches to what the program is granted.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Read as _},
     path::{Component, Path, PathBuf},
 };
 
 use flatbao::{Access as Touch, Cli, Place, Places, StoreAccess, StorePlace};
-use flatbao_core::{Durability, store::Locking};
+use flatbao_core::{Backend as _, BackendError, Durability, store::Locking};
 use flatbao_fs::{Found, probe};
 use flatbao_host::{FileAccess, Input, Name, Sandbox};
 
@@ -63,9 +63,20 @@ impl Plan {
                 plan.directory(&place.dir, access)?;
             }
         }
-        // Last, so that nothing is made when something else is refused.
-        for store in &places.stores {
+        // Last, so that nothing is made when something else is refused; and those that are written first, since one that
+        // is read may lie in them.
+        let (read, written): (Vec<_>, Vec<_>) = places
+            .stores
+            .iter()
+            .partition(|store| store.access == StoreAccess::Read);
+        for store in written.into_iter().chain(read) {
             plan.store(store, cli.locking(), cli.durability())?;
+        }
+        let stores = places.stores.iter().map(|store| &store.path);
+        let external = places.external.iter().map(|place| &place.dir);
+        let outside = places.outside.iter().map(|place| &place.path);
+        for path in stores.chain(external).chain(outside) {
+            plan.look_for(path)?;
         }
         // The program enters it, and would look for it among the single files that are granted above.
         if plan.grants.has_files_above(plan.view.current()) {
@@ -107,7 +118,11 @@ impl Plan {
         let found = probe(&host);
         let access = match (store.access, found) {
             // It is in a directory that is written, or the other way round.
-            (StoreAccess::Read, Ok(Found::Store(_))) if self.grants.is_written(&host) => written,
+            (StoreAccess::Read, Ok(Found::Store(_)))
+                if self.grants.is_written(&host) && can_be_locked(&host) =>
+            {
+                written
+            }
             (StoreAccess::Read, _) => Access::Read,
             (_, Ok(Found::Store(_))) => written,
             (StoreAccess::Fill | StoreAccess::Make, Ok(Found::Missing | Found::Empty))
@@ -157,11 +172,16 @@ impl Plan {
                     Err(_) => Ok(()),
                 }
             }
-            Touch::WriteFile { .. } | Touch::UpdateFile => self.named(&parent, name),
-            Touch::WriteInto | Touch::Restore { .. } => self.written(path).map(drop),
-            Touch::RestoreByHash { .. } => self.replaced(path, Name::FullHash),
-            Touch::Export { .. } => {
-                let root = self.written(path)?;
+            Touch::WriteFile { replace } => self.named(&parent, name, replace),
+            Touch::UpdateFile => {
+                self.check_is_no_link(path)?;
+                self.named(&parent, name, true)
+            }
+            Touch::WriteInto => self.written(path, true).map(drop),
+            Touch::Restore { replace } => self.written(path, replace).map(drop),
+            Touch::RestoreByHash { replace } => self.by_hash(path, replace),
+            Touch::Export { replace } => {
+                let root = self.written(path, replace)?;
                 // Whatever changes the store may leave a path in it.
                 let refers = places.stores.iter();
                 match refers
@@ -187,7 +207,7 @@ impl Plan {
     }
 
     /// What may become a file, or a directory with files in it. Returns what of it was there.
-    fn written(&mut self, path: &Path) -> Result<PathBuf> {
+    fn written(&mut self, path: &Path, replace: bool) -> Result<PathBuf> {
         if self.view.host(path).is_dir() {
             self.directory(path, Access::Write)?;
             self.grants.name(&self.view, path)?;
@@ -197,26 +217,69 @@ impl Plan {
         let there = self.there(&parent)?;
         // What is there is the beginning of it. The name behind that becomes the file, or the directory that all the
         // rest comes into.
-        let below = match parent.strip_prefix(&there) {
-            Ok(below) => below,
-            // It begins with the current directory without saying so.
-            Err(_) => &parent,
-        };
-        match below.components().next() {
-            None => self.named(&there, name)?,
-            Some(Component::Normal(first)) => self.named(&there, text(Path::new(first))?)?,
-            Some(_) => self.directory(&there, Access::Write)?,
+        let missing: Vec<_> = missing(&parent, &there).components().collect();
+        match missing[..] {
+            [] => self.named(&there, name, replace)?,
+            [Component::Normal(first), ref rest @ ..]
+                if rest.iter().all(|part| matches!(part, Component::Normal(_))) =>
+            {
+                self.named(&there, text(Path::new(first))?, replace)?;
+            }
+            // It leads up again: what it becomes is known when it is made.
+            _ => self.directory(&there, Access::Write)?,
         }
         Ok(there)
     }
 
-    /// What is written under a name, unless it is a directory, which the program says.
-    fn named(&mut self, parent: &Path, name: &str) -> Result<()> {
+    /// What is written under a name. What is there and will not be replaced the program only has to see.
+    fn named(&mut self, parent: &Path, name: &str, replace: bool) -> Result<()> {
         let path = parent.join(name);
-        match self.view.host(&path).is_dir() {
-            true => self.grants.name(&self.view, &path),
-            false => self.replaced(parent, name.into()),
+        match fs::symlink_metadata(self.view.host(&path)) {
+            Ok(found) if !(found.is_file() && replace) => self.grants.name(&self.view, &path),
+            _ => self.replaced(parent, name.into()),
         }
+    }
+
+    /// What is written under a hash that only the store tells. What is there is left alone, but for files that are to
+    /// be replaced.
+    fn by_hash(&mut self, parent: &Path, replace: bool) -> Result<()> {
+        let entries = fs::read_dir(self.view.host(parent)).into_iter().flatten();
+        let there = entries.flatten().filter(|entry| {
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            !(is_file && replace)
+        });
+        let names = there.filter_map(|entry| entry.file_name().into_string().ok());
+        let any = Name::FullHash { but: Vec::new() };
+        let but: Vec<_> = names.filter(|name| any.matches(name)).collect();
+        for name in &but {
+            self.grants.name(&self.view, &parent.join(name))?;
+        }
+        self.replaced(parent, Name::FullHash { but })
+    }
+
+    /// A link is not followed, and what it leads to is not known to be wanted.
+    fn check_is_no_link(&self, path: &Path) -> Result<()> {
+        let host = self.view.host(path);
+        match fs::read_link(&host) {
+            Ok(to) => Err(Error::Link {
+                path: path.to_owned(),
+                to: host.canonicalize().unwrap_or(to),
+            }),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Lets the program find out that a path leads to nothing, where it would be told otherwise that it may not look.
+    fn look_for(&mut self, path: &Path) -> Result<()> {
+        let there = self.there(path)?;
+        let first = missing(path, &there).components().next();
+        let (Some(Component::Normal(first)), true) = (
+            first,
+            self.grants.has_files_on_the_way(&self.view.plain(&there)),
+        ) else {
+            return Ok(());
+        };
+        self.grants.name(&self.view, &there.join(first))
     }
 
     fn replaced(&mut self, parent: &Path, name: Name) -> Result<()> {
@@ -293,4 +356,20 @@ impl Plan {
         self.stdin = Input::Bytes(list);
         Ok(())
     }
+}
+
+/// What of a path is not there, given what is.
+fn missing<'a>(path: &'a Path, there: &Path) -> &'a Path {
+    match path.strip_prefix(there) {
+        Ok(below) => below,
+        // It begins with the current directory without saying so.
+        Err(_) => path,
+    }
+}
+
+/// Whether there is a lock to be held, by this process or by somebody else. Where there is none, nobody who is granted
+/// the directory could write either.
+fn can_be_locked(store: &Path) -> bool {
+    let locked = flatbao_fs::open_ambient(store).map(|backend| backend.lock().map(drop));
+    matches!(locked, Ok(Ok(()) | Err(BackendError::Busy)))
 }
