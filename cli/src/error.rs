@@ -3,8 +3,7 @@
 use std::{io, path::Path};
 
 use flatbao_core::{
-    BackendError, BatchError, Error as StoreError, Hash, NotWritable, StreamError, TagFileError,
-    text::chain,
+    BackendError, Error as StoreError, Hash, NotWritable, StreamError, TagFileError, text::chain,
 };
 use flatbao_fs::FsError;
 
@@ -339,7 +338,7 @@ fn hint_of(error: &StoreError) -> Option<String> {
 
 /// What to do where the platform has no locks, or cannot sync.
 fn hint_of_platform(error: &StoreError) -> Option<&'static str> {
-    let (StoreError::Backend(source) | StoreError::Batch(BatchError { source, .. })) = error else {
+    let StoreError::Backend(source) = error else {
         return None;
     };
     match source {

@@ -135,7 +135,7 @@ impl<B: Backend> Store<B> {
             Subject::Blob(value) => *value,
         };
         let mut footprint = Footprint::default();
-        // Shared with something else.
+        // What is shared is shared with something else.
         let mut reached: BTreeMap<Hash, Live> = BTreeMap::new();
         for hash in self.entries(value)? {
             let is_new = !reached.contains_key(&hash);
