@@ -22,6 +22,23 @@ enum Change {
     Len(usize),
 }
 
+impl Change {
+    /// Takes the change from the cache to the disk.
+    fn apply(self, cache: &[u8], disk: &mut Vec<u8>) {
+        match self {
+            Self::Len(len) => disk.resize(len, 0),
+            Self::Write { start, end } => {
+                // What a later cut removed is not there to be copied.
+                let end = end.min(cache.len());
+                if let Some(bytes) = cache.get(start..end) {
+                    disk.resize(disk.len().max(end), 0);
+                    disk[start..end].copy_from_slice(bytes);
+                }
+            }
+        }
+    }
+}
+
 impl Content {
     /// Bytes that are already durable.
     pub(crate) fn durable(bytes: Vec<u8>) -> Self {
@@ -41,6 +58,48 @@ impl Content {
             disk: Arc::clone(left),
             ..Self::default()
         }
+    }
+
+    /// The file as it may be found after a power loss, each way once: as the last sync left it, as reads saw it, with the
+    /// changes up to one of them or the middle of the last, with zeros for what was written, or for the end of it.
+    /// Where bytes were written twice since the last sync, only the later ones are known.
+    pub(crate) fn images(&self) -> Vec<Self> {
+        let mut all: Vec<Arc<Vec<u8>>> = Vec::new();
+        let mut add = |bytes: Arc<Vec<u8>>| {
+            if !all.contains(&bytes) {
+                all.push(bytes);
+            }
+        };
+        add(Arc::clone(&self.disk));
+        add(Arc::clone(&self.cache));
+        let mut cut = self.disk.as_ref().clone();
+        let mut zeros = self.cache.as_ref().clone();
+        for change in &self.dirty {
+            if let Change::Write { start, end } = *change {
+                let middle = Change::Write {
+                    start,
+                    end: start + (end - start) / 2,
+                };
+                let mut torn = cut.clone();
+                middle.apply(&self.cache, &mut torn);
+                add(Arc::new(torn));
+                let end = end.min(zeros.len());
+                let start = start.min(end);
+                zeros[start..end].fill(0);
+                let mut tail = self.cache.as_ref().clone();
+                tail[start + (end - start) / 2..end].fill(0);
+                add(Arc::new(tail));
+            }
+            change.apply(&self.cache, &mut cut);
+            add(Arc::new(cut.clone()));
+        }
+        add(Arc::new(zeros));
+        let found = |bytes: Arc<Vec<u8>>| Self {
+            cache: Arc::clone(&bytes),
+            disk: bytes,
+            ..Self::default()
+        };
+        all.into_iter().map(found).collect()
     }
 
     /// What reads see.
@@ -81,17 +140,7 @@ impl Content {
         } else if !self.dirty.is_empty() {
             let disk = Arc::make_mut(&mut self.disk);
             for change in &self.dirty {
-                match *change {
-                    Change::Len(len) => disk.resize(len, 0),
-                    Change::Write { start, end } => {
-                        // What a later cut removed is not there to be copied.
-                        let end = end.min(self.cache.len());
-                        if let Some(bytes) = self.cache.get(start..end) {
-                            disk.resize(disk.len().max(end), 0);
-                            disk[start..end].copy_from_slice(bytes);
-                        }
-                    }
-                }
+                change.apply(&self.cache, disk);
             }
         }
         self.dirty.clear();

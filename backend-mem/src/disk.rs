@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Fault, Op, OpKind, SimDir,
+    Fault, Images, NameOrder, Op, OpKind, SimDir,
     fault::{Plan, Verdict},
     machine::{DirNode, Machine, Node},
     names::NodeId,
@@ -82,6 +82,20 @@ impl SimDisk {
         self.end(|machine| machine.image_of_names(keeps))
     }
 
+    /// Every state in which a power loss now may leave the disk, while the process here goes on. Names reach the disk in
+    /// this order; of each file that is not as it was synced the bytes are old, new, cut off or zero. Two of these states
+    /// may be the same where different losses come to the same.
+    #[must_use]
+    pub fn images(&self, order: NameOrder) -> Images {
+        Images::new(self.lock().machine.clone(), order)
+    }
+
+    /// The process dies before the operation of this number: see [`Fault::death_at`]. What it leaves,
+    /// [`images`](Self::images), [`crash`](Self::crash) and [`kill`](Self::kill) tell.
+    pub fn crash_at(&self, number: u64) {
+        self.inject(Fault::death_at(number));
+    }
+
     /// The process dies. The cache stays, unsynced as it is; locks are released.
     #[must_use]
     pub fn kill(&self) -> Self {
@@ -145,7 +159,7 @@ impl SimDisk {
         self.lock().record.set_silent(!keep);
     }
 
-    fn of(machine: Machine) -> Self {
+    pub(crate) fn of(machine: Machine) -> Self {
         let state = State {
             machine,
             plan: Plan::default(),

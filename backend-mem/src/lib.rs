@@ -14,8 +14,9 @@
 //!   left on the disk. Directories have their names twice in the same way.
 //! - [`SimDisk::crash`] keeps what is on the disk, [`SimDisk::crash_keeping_all`] what is in the cache,
 //!   [`SimDisk::kill`] both, [`SimDisk::crash_keeping`] decides by file system, and
-//!   [`SimDisk::crash_keeping_names`] by directory, about names alone. Real power losses lie between the first
-//!   two: the changes of names that wait for a sync are kept as an ordered log, for an explorer to pick from.
+//!   [`SimDisk::crash_keeping_names`] by directory, about names alone.
+//! - [`SimDisk::images`] are all the states between: any of the changes of names that wait for a sync, in the order of
+//!   the calls or in any, and of every file that waits for one the bytes of before and after, cut off, or zero.
 //! - A sync of a file is about its bytes and not about its name; a sync of a directory is about the names
 //!   in it and not about the bytes of its files. Syncing a name without the bytes leaves an empty file.
 //! - A second name of a file is a name like the first: it waits for a sync of its own directory. So does the name
@@ -86,6 +87,7 @@ mod dump;
 mod env;
 mod fault;
 mod file;
+mod images;
 mod machine;
 mod names;
 mod object;
@@ -99,5 +101,6 @@ pub use disk::SimDisk;
 pub use env::{SeededEnv, SimClock, SimEntropy, seeded_env};
 pub use fault::Fault;
 pub use file::SimFile;
+pub use images::{Images, NameOrder};
 pub use object::{MemObject, MemOutgoing, MemStaged};
 pub use op::{Op, OpKind};

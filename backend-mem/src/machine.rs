@@ -144,12 +144,18 @@ impl Machine {
         keeps_bytes: impl Fn(NodeId) -> bool,
     ) -> Self {
         let tree = self.tree.image(keeps_names);
+        self.left_by(tree, |dir, content| content.image(keeps_bytes(dir)))
+    }
+
+    /// The machine after a power loss that left these names, and of each file that one of them leads to what `left`
+    /// says, given the directory that it is in.
+    pub(crate) fn left_by(&self, tree: Tree, left: impl Fn(NodeId, &Content) -> Content) -> Self {
         let mut nodes = BTreeMap::new();
         for (dir, names) in tree.dirs() {
             for id in names.values().chain(self.roots.values()) {
                 let node = match self.nodes.get(id) {
                     Some(Node::File(file)) => Node::File(FileNode {
-                        content: file.content.image(keeps_bytes(dir)),
+                        content: left(dir, &file.content),
                         modified: file.modified,
                     }),
                     Some(other) => other.clone(),

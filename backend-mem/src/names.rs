@@ -158,6 +158,37 @@ impl Tree {
         }
     }
 
+    /// For each change that no sync has made durable, a directory that it is in.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = NodeId> {
+        // Every change has an effect.
+        let dir = |change: &NameChange| change.effects.first().map_or(0, |effect| effect.dir);
+        self.log.iter().map(dir)
+    }
+
+    /// The names that a power loss leaves which kept just these changes; `None` when one of them builds on another that
+    /// was not kept. What a failed sync lost nothing builds on.
+    pub(crate) fn keeping(&self, kept: &[bool]) -> Option<Self> {
+        let mut names = self.disk.clone();
+        let mut missing = BTreeSet::new();
+        for (change, kept) in self.log.iter().zip(kept) {
+            let mut places = change.effects.iter().map(Effect::place);
+            match kept {
+                true if places.any(|place| missing.contains(&place)) => return None,
+                true => change
+                    .effects
+                    .iter()
+                    .for_each(|effect| effect.apply(&mut names)),
+                false if change.lost => {}
+                false => missing.extend(places),
+            }
+        }
+        Some(Self {
+            cache: names.clone(),
+            disk: names,
+            log: Vec::new(),
+        })
+    }
+
     /// Every directory with what calls see in it.
     pub(crate) fn dirs(&self) -> impl Iterator<Item = (NodeId, &Names)> {
         self.cache.iter().map(|(dir, names)| (*dir, names))

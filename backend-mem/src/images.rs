@@ -1,0 +1,350 @@
+//! Every state that a power loss may leave a disk in.
+
+use std::fmt;
+
+use crate::{
+    SimDisk,
+    content::Content,
+    machine::{Machine, Node},
+    names::{NodeId, Tree},
+};
+
+/// In which order changes of names reach a disk that no sync takes them to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NameOrder {
+    /// In that of the calls, as a journal keeps it (ext4, XFS): a file system has the names of some moment since the
+    /// last sync. Several file systems do not wait for each other.
+    Journal,
+    /// In any (ext2, FAT): each change is there or not, and so is what it builds on. A rename is one change.
+    Any,
+}
+
+/// The states in which a power loss may leave a disk, one after the other: see [`SimDisk::images`].
+pub struct Images {
+    machine: Machine,
+    order: NameOrder,
+    /// The file system of each change of names, by its number.
+    file_systems: Vec<usize>,
+    /// Which changes of names are kept in the next outcome.
+    names: Counter,
+    outcome: Option<Outcome>,
+}
+
+impl Images {
+    pub(crate) fn new(machine: Machine, order: NameOrder) -> Self {
+        let dirs = machine.tree.pending();
+        let file_systems: Vec<usize> = dirs
+            .map(|dir| machine.dir(dir).map_or(0, |dir| dir.fs))
+            .collect();
+        let radices = match order {
+            NameOrder::Any => vec![2; file_systems.len()],
+            NameOrder::Journal => {
+                let of = |fs| file_systems.iter().filter(|other| **other == fs).count();
+                (0..machine.roots.len()).map(|fs| of(fs) + 1).collect()
+            }
+        };
+        Self {
+            machine,
+            order,
+            file_systems,
+            names: Counter::new(radices),
+            outcome: None,
+        }
+    }
+
+    /// Which changes of names these digits keep.
+    fn chosen(&self, digits: &[usize]) -> Vec<bool> {
+        if self.order == NameOrder::Any {
+            return digits.iter().map(|digit| *digit == 1).collect();
+        }
+        let mut left = digits.to_vec();
+        let mut keep = |fs: &usize| {
+            let keeps = left[*fs] > 0;
+            left[*fs] -= usize::from(keeps);
+            keeps
+        };
+        self.file_systems.iter().map(&mut keep).collect()
+    }
+}
+
+impl Iterator for Images {
+    type Item = SimDisk;
+
+    fn next(&mut self) -> Option<SimDisk> {
+        loop {
+            if let Some(disk) = self.outcome.as_mut().and_then(Iterator::next) {
+                return Some(disk);
+            }
+            let digits = self.names.next()?;
+            let tree = self.machine.tree.keeping(&self.chosen(&digits));
+            self.outcome = tree.map(|tree| Outcome::new(&self.machine, tree));
+        }
+    }
+}
+
+impl fmt::Debug for Images {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Images")
+            .field("order", &self.order)
+            .field("changes", &self.file_systems.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One outcome for the names, with every outcome for the bytes of the files that they lead to.
+struct Outcome {
+    machine: Machine,
+    /// What may be left of each file that is not whole on the disk.
+    files: Vec<(NodeId, Vec<Content>)>,
+    bytes: Counter,
+}
+
+impl Outcome {
+    fn new(before: &Machine, tree: Tree) -> Self {
+        let machine = before.left_by(tree, |_, content| content.image(false));
+        let mut files = Vec::new();
+        for id in machine.nodes.keys() {
+            if let Some(Node::File(file)) = before.nodes.get(id) {
+                let images = file.content.images();
+                if images.len() > 1 {
+                    files.push((*id, images));
+                }
+            }
+        }
+        let radices = files.iter().map(|(_, images)| images.len()).collect();
+        Self {
+            machine,
+            files,
+            bytes: Counter::new(radices),
+        }
+    }
+}
+
+impl Iterator for Outcome {
+    type Item = SimDisk;
+
+    fn next(&mut self) -> Option<SimDisk> {
+        let digits = self.bytes.next()?;
+        let mut machine = self.machine.clone();
+        for ((id, images), digit) in self.files.iter().zip(digits) {
+            if let Some(Node::File(file)) = machine.nodes.get_mut(id) {
+                file.content = images[digit].clone();
+            }
+        }
+        Some(SimDisk::of(machine))
+    }
+}
+
+/// All numbers of some digits, of which each has its own radix.
+struct Counter {
+    radices: Vec<usize>,
+    next: Option<Vec<usize>>,
+}
+
+impl Counter {
+    fn new(radices: Vec<usize>) -> Self {
+        let next = Some(vec![0; radices.len()]);
+        Self { radices, next }
+    }
+}
+
+impl Iterator for Counter {
+    type Item = Vec<usize>;
+
+    fn next(&mut self) -> Option<Vec<usize>> {
+        let now = self.next.take()?;
+        let mut after = now.clone();
+        for (digit, radix) in after.iter_mut().zip(&self.radices) {
+            *digit += 1;
+            if *digit < *radix {
+                self.next = Some(after);
+                break;
+            }
+            *digit = 0;
+        }
+        Some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, ffi::OsStr, io};
+
+    use flatbao_core::{Dir, DirFile};
+
+    use super::*;
+    use crate::SimDir;
+
+    /// Everything in a disk's file system `a` and the directory `sub` in it.
+    type Seen = Vec<(String, Vec<u8>)>;
+
+    fn seen(disk: &SimDisk) -> Seen {
+        let root = disk.file_system("a");
+        let sub = root.plant_dir("sub").unwrap();
+        let mut seen = Seen::new();
+        for dir in [root, sub] {
+            for (name, _) in dir.entries() {
+                let content = dir.content(&name).unwrap_or_default();
+                seen.push((name.to_str().unwrap().to_owned(), content));
+            }
+        }
+        seen
+    }
+
+    fn images(disk: &SimDisk, order: NameOrder) -> BTreeSet<Seen> {
+        disk.images(order).map(|image| seen(&image)).collect()
+    }
+
+    fn with_sub() -> (SimDisk, SimDir, SimDir) {
+        let disk = SimDisk::new();
+        let root = disk.file_system("a");
+        let sub = root.plant_dir("sub").unwrap();
+        (disk, root, sub)
+    }
+
+    fn create(dir: &SimDir, name: &str, bytes: &[u8], synced: bool) {
+        let file = dir.create_new(OsStr::new(name)).unwrap();
+        file.write_at(bytes, 0).unwrap();
+        if synced {
+            file.sync().unwrap();
+        }
+    }
+
+    #[test]
+    fn names_come_in_order_or_in_any() {
+        let (disk, root, _) = with_sub();
+        for name in ["x", "y", "z"] {
+            create(&root, name, b"", true);
+        }
+        assert_eq!(disk.images(NameOrder::Journal).count(), 4);
+        assert_eq!(disk.images(NameOrder::Any).count(), 8);
+        root.sync().unwrap();
+        for order in [NameOrder::Journal, NameOrder::Any] {
+            assert_eq!(disk.images(order).count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_given_away_is_not_in_two_places() {
+        let (disk, root, sub) = with_sub();
+        create(&root, "temp", b"bytes", true);
+        root.rename(OsStr::new("temp"), &sub, OsStr::new("final"))
+            .unwrap();
+        for order in [NameOrder::Journal, NameOrder::Any] {
+            let names = |seen: &Seen| seen.iter().map(|(name, _)| name.clone()).collect();
+            let left: Vec<Vec<String>> = images(&disk, order).iter().map(names).collect();
+            assert_eq!(
+                left,
+                [vec!["sub"], vec!["sub", "final"], vec!["sub", "temp"]]
+            );
+            assert_eq!(disk.images(order).count(), 3);
+        }
+        // Nor when it is given away twice, where the second time builds on the first.
+        sub.rename(OsStr::new("final"), &root, OsStr::new("last"))
+            .unwrap();
+        for order in [NameOrder::Journal, NameOrder::Any] {
+            let ends = images(&disk, order);
+            assert!(ends.iter().all(|seen| seen.len() <= 2), "{ends:?}");
+            assert_eq!(disk.images(order).count(), 4);
+        }
+    }
+
+    #[test]
+    fn bytes_are_old_new_cut_or_zero() {
+        let (disk, root, _) = with_sub();
+        create(&root, "f", b"old!", true);
+        root.sync().unwrap();
+        let file = root.create_new(OsStr::new("g")).unwrap();
+        file.write_at(b"abcd", 0).unwrap();
+        let left: BTreeSet<Option<Vec<u8>>> = disk
+            .images(NameOrder::Journal)
+            .map(|image| image.file_system("a").content("g"))
+            .collect();
+        let expected = [&b""[..], b"abcd", b"ab", b"\0\0\0\0", b"ab\0\0"];
+        let expected = expected.map(|bytes| Some(bytes.to_vec()));
+        assert_eq!(left, expected.into_iter().chain([None]).collect());
+        // What was synced stays as it is.
+        for image in disk.images(NameOrder::Any) {
+            assert_eq!(image.file_system("a").content("f").unwrap(), b"old!");
+        }
+    }
+
+    #[test]
+    fn file_systems_do_not_wait_for_each_other() {
+        let disk = SimDisk::new();
+        for fs in ["a", "b"] {
+            let root = disk.file_system(fs);
+            create(&root, "x", b"", true);
+            create(&root, "y", b"", true);
+        }
+        assert_eq!(disk.images(NameOrder::Journal).count(), 9);
+    }
+
+    #[test]
+    fn what_a_failed_sync_lost_may_still_be_there() {
+        let (disk, root, _) = with_sub();
+        create(&root, "x", b"", true);
+        disk.inject(crate::Fault::on(crate::OpKind::SyncDir));
+        assert!(root.sync().is_err());
+        root.sync().unwrap();
+        create(&root, "y", b"", true);
+        root.sync().unwrap();
+        let names = |seen: Seen| seen.into_iter().map(|(name, _)| name).collect();
+        let left: Vec<Vec<String>> = images(&disk, NameOrder::Any)
+            .into_iter()
+            .map(names)
+            .collect();
+        assert_eq!(left, [vec!["sub", "x", "y"], vec!["sub", "y"]]);
+    }
+
+    /// Whatever was done: the ends that there were before are among the images, those in order among those in any, and
+    /// no sync takes back what another one made durable.
+    #[test]
+    fn the_known_ends_are_among_them() {
+        for seed in 0..300 {
+            let (disk, root, sub) = with_sub();
+            let mut state = seed;
+            let mut choose = |below: u64| {
+                state = blake3::hash(&u64::to_le_bytes(state)).as_bytes()[..8]
+                    .iter()
+                    .fold(0, |all, byte| (all << 8) | u64::from(*byte));
+                state % below
+            };
+            for _ in 0..choose(7) {
+                let dirs = [&root, &sub];
+                let dir = dirs[usize::from(choose(2) == 1)];
+                let other = dirs[usize::from(choose(2) == 1)];
+                let [name, new] = [choose(3), choose(3)].map(|n| format!("n{n}"));
+                let (name, new) = (OsStr::new(&name), OsStr::new(&new));
+                // Most of this cannot be done to what is there, which is as well.
+                let _: io::Result<()> = match choose(6) {
+                    0 | 1 => dir.create_new(name).and_then(|file| {
+                        file.write_at(b"abcdef", 0)?;
+                        if choose(2) == 1 { file.sync() } else { Ok(()) }
+                    }),
+                    2 | 3 => dir.rename(name, other, new),
+                    4 => dir.unlink(name),
+                    _ => dir.sync(),
+                };
+            }
+            let any = images(&disk, NameOrder::Any);
+            let journal = images(&disk, NameOrder::Journal);
+            assert!(journal.is_subset(&any), "{seed}: {:#?}", disk.trace());
+            for end in [disk.fork().crash(), disk.fork().crash_keeping_all()] {
+                assert!(any.contains(&seen(&end)), "{seed}: {:#?}", disk.trace());
+                assert!(journal.contains(&seen(&end)), "{seed}: {:#?}", disk.trace());
+            }
+            for label in ["a", "a/sub"] {
+                root.sync().unwrap();
+                sub.sync().unwrap();
+                let end = seen(&disk.fork().crash_keeping_names(|dir| dir == label));
+                assert!(images(&disk, NameOrder::Any).contains(&end), "{seed}");
+            }
+            let names = |seen: &Seen| -> Vec<String> {
+                seen.iter().map(|(name, _)| name.clone()).collect()
+            };
+            let durable: BTreeSet<_> = images(&disk, NameOrder::Any).iter().map(names).collect();
+            assert_eq!(durable.len(), 1, "{seed}");
+        }
+    }
+}
