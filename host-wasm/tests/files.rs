@@ -290,7 +290,8 @@ fn what_may_be_replaced_is_its_own_and_nothing_beside_it() {
     }
     // A link that was there leads nowhere, and so does one that is made inside.
     guest.open(LOOP, DIR, "link", 0, READ);
-    let [target, name, planted] = ["../store", "planted", "link"].map(|text| guest.text(text));
+    let [target, name, slash, planted] =
+        ["../store", "planted", "planted/", "link"].map(|text| guest.text(text));
     guest.call(
         PERM,
         format!("$path_symlink {target} (i32.const 3) {planted}"),
@@ -309,6 +310,7 @@ fn what_may_be_replaced_is_its_own_and_nothing_beside_it() {
         "$path_link (call $fd) (i32.const 0)",
     ] {
         guest.call(PERM, format!("{publish} {name} (i32.const 3) {planted}"));
+        guest.call(PERM, format!("{publish} {slash} (i32.const 3) {planted}"));
     }
     guest.open(NAMETOOLONG, DIR, &"./".repeat(3000), 0, READ);
     for path in ["new/planted/file", "link/file"] {

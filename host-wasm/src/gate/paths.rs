@@ -280,9 +280,11 @@ impl Gate {
         self.on_one_device(from, to)?;
         // Under a name that is granted alone a link would lead whoever looks at the name later.
         if matches!(self.directory(to)?.1, Access::Files(_)) {
+            // With a slash behind it, what it leads to would be looked at.
+            let may_follow = mem.as_cow_str(old)?.ends_with(['/', '.']);
             let flags = types::Lookupflags::empty();
             let found = self.inner.path_filestat_get(mem, from, flags, old).await?;
-            if found.filetype == types::Filetype::SymbolicLink {
+            if may_follow || found.filetype == types::Filetype::SymbolicLink {
                 return Err(types::Errno::Perm.into());
             }
         }
