@@ -208,12 +208,7 @@ impl Grants {
 
     /// Whether single files are granted in this directory, or in one above it.
     pub(crate) fn has_files_on_the_way(&self, path: &Path) -> bool {
-        self.has_files_above(&path.join("name"))
-    }
-
-    /// Whether single files are granted in a directory above this one.
-    pub(crate) fn has_files_above(&self, path: &Path) -> bool {
-        let mut above = path.ancestors().skip(1).filter_map(Path::to_str);
+        let mut above = path.ancestors().filter_map(Path::to_str);
         above.any(|guest| {
             let grant = self.0.get(guest);
             grant.is_some_and(|grant| matches!(grant.access, Access::Files(_)))

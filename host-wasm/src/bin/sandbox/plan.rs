@@ -79,7 +79,8 @@ impl Plan {
             plan.look_for(path)?;
         }
         // The program enters it, and would look for it among the single files that are granted above.
-        if plan.grants.has_files_above(plan.view.current()) {
+        let above = plan.view.current().parent();
+        if above.is_some_and(|above| plan.grants.has_files_on_the_way(above)) {
             let nothing = Access::Files(Vec::new());
             plan.grants.directory(&plan.view, Path::new("."), nothing)?;
         }
