@@ -1,15 +1,49 @@
 //! The bytes of one simulated file: as they are read, and as a power loss leaves them.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
 
 /// No simulated file is longer: a wrong length must fail, not swallow the machine's memory.
 const MAX_LEN: u64 = 1 << 32;
 
+/// Bytes that know their hash once somebody has asked for it.
+#[derive(Debug, Default)]
+struct Bytes {
+    bytes: Vec<u8>,
+    digest: OnceLock<[u8; 32]>,
+}
+
+impl Bytes {
+    fn new(bytes: Vec<u8>) -> Arc<Self> {
+        let digest = OnceLock::new();
+        Arc::new(Self { bytes, digest })
+    }
+
+    /// The bytes, to be changed.
+    fn edit(this: &mut Arc<Self>) -> &mut Vec<u8> {
+        let own = Arc::make_mut(this);
+        own.digest = OnceLock::new();
+        &mut own.bytes
+    }
+}
+
+/// Of what is about to be changed.
+impl Clone for Bytes {
+    fn clone(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            digest: OnceLock::new(),
+        }
+    }
+}
+
 /// A file's bytes in the cache and on the disk. Copies are cheap: the bytes are shared until written.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Content {
-    cache: Arc<Vec<u8>>,
-    disk: Arc<Vec<u8>>,
+    cache: Arc<Bytes>,
+    disk: Arc<Bytes>,
     /// What was changed since the last sync, in order.
     dirty: Vec<Change>,
     /// Whether a sync failed, after which cache and disk differ where nothing is dirty.
@@ -42,7 +76,7 @@ impl Change {
 impl Content {
     /// Bytes that are already durable.
     pub(crate) fn durable(bytes: Vec<u8>) -> Self {
-        let bytes = Arc::new(bytes);
+        let bytes = Bytes::new(bytes);
         Self {
             cache: Arc::clone(&bytes),
             disk: bytes,
@@ -64,16 +98,18 @@ impl Content {
     /// changes up to one of them or the middle of the last, with zeros for what was written, or for the end of it.
     /// Where bytes were written twice since the last sync, only the later ones are known.
     pub(crate) fn images(&self) -> Vec<Self> {
-        let mut all: Vec<Arc<Vec<u8>>> = Vec::new();
-        let mut add = |bytes: Arc<Vec<u8>>| {
-            if !all.contains(&bytes) {
-                all.push(bytes);
+        let cache = &self.cache.bytes;
+        let mut all = vec![Arc::clone(&self.disk)];
+        if *cache != self.disk.bytes {
+            all.push(Arc::clone(&self.cache));
+        }
+        let mut add = |bytes: Vec<u8>| {
+            if all.iter().all(|other| other.bytes != bytes) {
+                all.push(Bytes::new(bytes));
             }
         };
-        add(Arc::clone(&self.disk));
-        add(Arc::clone(&self.cache));
-        let mut cut = self.disk.as_ref().clone();
-        let mut zeros = self.cache.as_ref().clone();
+        let mut cut = self.disk.bytes.clone();
+        let mut zeros = cache.clone();
         for change in &self.dirty {
             if let Change::Write { start, end } = *change {
                 let middle = Change::Write {
@@ -81,20 +117,20 @@ impl Content {
                     end: start + (end - start) / 2,
                 };
                 let mut torn = cut.clone();
-                middle.apply(&self.cache, &mut torn);
-                add(Arc::new(torn));
+                middle.apply(cache, &mut torn);
+                add(torn);
                 let end = end.min(zeros.len());
                 let start = start.min(end);
                 zeros[start..end].fill(0);
-                let mut tail = self.cache.as_ref().clone();
+                let mut tail = cache.clone();
                 tail[start + (end - start) / 2..end].fill(0);
-                add(Arc::new(tail));
+                add(tail);
             }
-            change.apply(&self.cache, &mut cut);
-            add(Arc::new(cut.clone()));
+            change.apply(cache, &mut cut);
+            add(cut.clone());
         }
-        add(Arc::new(zeros));
-        let found = |bytes: Arc<Vec<u8>>| Self {
+        add(zeros);
+        let found = |bytes: Arc<Bytes>| Self {
             cache: Arc::clone(&bytes),
             disk: bytes,
             ..Self::default()
@@ -102,9 +138,20 @@ impl Content {
         all.into_iter().map(found).collect()
     }
 
+    /// Whether the file is on the disk as reads see it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.dirty.is_empty() && !self.lost
+    }
+
     /// What reads see.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.cache
+        &self.cache.bytes
+    }
+
+    /// The BLAKE3 hash of what reads see, which is worked out once for all copies.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let hash = || *blake3::hash(self.bytes()).as_bytes();
+        *self.cache.digest.get_or_init(hash)
     }
 
     pub(crate) fn write(&mut self, buf: &[u8], offset: u64) -> io::Result<()> {
@@ -113,7 +160,7 @@ impl Content {
         if buf.is_empty() {
             return Ok(());
         }
-        let cache = Arc::make_mut(&mut self.cache);
+        let cache = Bytes::edit(&mut self.cache);
         if cache.len() < end {
             cache.resize(end, 0);
         }
@@ -128,7 +175,7 @@ impl Content {
 
     pub(crate) fn set_len(&mut self, len: u64) -> io::Result<()> {
         let len = checked(len)?;
-        Arc::make_mut(&mut self.cache).resize(len, 0);
+        Bytes::edit(&mut self.cache).resize(len, 0);
         self.dirty.push(Change::Len(len));
         Ok(())
     }
@@ -138,9 +185,9 @@ impl Content {
         if !self.lost {
             self.disk = Arc::clone(&self.cache);
         } else if !self.dirty.is_empty() {
-            let disk = Arc::make_mut(&mut self.disk);
+            let disk = Bytes::edit(&mut self.disk);
             for change in &self.dirty {
-                change.apply(&self.cache, disk);
+                change.apply(&self.cache.bytes, disk);
             }
         }
         self.dirty.clear();
@@ -195,6 +242,22 @@ mod tests {
         content.set_len(1).unwrap();
         content.sync();
         assert_eq!(content.image(false).bytes(), b"o");
+    }
+
+    #[test]
+    fn a_hash_is_that_of_the_bytes_as_they_are_now() {
+        let hash = |bytes: &[u8]| *blake3::hash(bytes).as_bytes();
+        let mut content = Content::durable(b"one".to_vec());
+        let copy = content.clone();
+        assert_eq!(content.digest(), hash(b"one"));
+        content.write(b"t", 0).unwrap();
+        assert_eq!(
+            (content.digest(), copy.digest()),
+            (hash(b"tne"), hash(b"one"))
+        );
+        content.set_len(1).unwrap();
+        assert_eq!(content.digest(), hash(b"t"));
+        assert_eq!(content.image(false).digest(), hash(b"one"));
     }
 
     #[test]

@@ -132,6 +132,38 @@ impl SimDir {
         })
     }
 
+    /// What kind of entry bears the name; `None` when there is none.
+    #[must_use]
+    pub fn kind(&self, name: impl AsRef<OsStr>) -> Option<EntryKind> {
+        self.disk.peek(|machine| {
+            let node = machine.tree.get(self.node, name.as_ref())?;
+            Some(machine.kind(node))
+        })
+    }
+
+    /// The BLAKE3 hash of a regular file as reads see it; `None` when there is no such file.
+    #[must_use]
+    pub fn digest(&self, name: impl AsRef<OsStr>) -> Option<[u8; 32]> {
+        self.disk.peek(|machine| {
+            let node = machine.tree.get(self.node, name.as_ref())?;
+            Some(machine.file(node).ok()?.content.digest())
+        })
+    }
+
+    /// Hands every entry over with the BLAKE3 hash of its bytes, where it is a regular file: what tells whether two
+    /// disks are alike, without a look at the bytes. Hashes are worked out once, however often a disk is copied.
+    pub fn each_digest(&self, each: &mut dyn FnMut(&OsStr, Option<[u8; 32]>)) {
+        self.disk.peek(|machine| {
+            for (name, node) in machine.tree.names(self.node).into_iter().flatten() {
+                let digest = match machine.nodes.get(node) {
+                    Some(Node::File(file)) => Some(file.content.digest()),
+                    _ => None,
+                };
+                each(name, digest);
+            }
+        });
+    }
+
     fn plant_node(&self, name: &OsStr, node: Node) -> io::Result<()> {
         let name = checked(name)?;
         self.disk.peek(|machine| {

@@ -7,9 +7,11 @@ use std::{
 };
 
 use crate::{
-    Fault, Images, NameOrder, Op, OpKind, SimDir,
+    Fault, Images, Moment, NameOrder, Op, OpKind, SimDir,
+    content::Content,
     fault::{Plan, Verdict},
     machine::{DirNode, Machine, Node},
+    moments::Recorder,
     names::NodeId,
     op::Record,
 };
@@ -159,11 +161,57 @@ impl SimDisk {
         self.lock().record.set_silent(!keep);
     }
 
+    /// Hands over everything that a power loss may take: changes of names, oldest first, then bytes. With the entries
+    /// ([`SimDir::each_digest`]) this is all there is to a disk.
+    pub fn each_waiting(&self, each: &mut dyn FnMut(Waiting<'_>)) {
+        let machine = &self.lock().machine;
+        let file = |node| match machine.nodes.get(node) {
+            Some(Node::File(file)) => Some(&file.content),
+            _ => None,
+        };
+        for effect in machine.tree.effects() {
+            each(Waiting::Name {
+                dir: machine.label(effect.dir),
+                name: &effect.name,
+                leads_to: effect.node.as_ref().and_then(file).map(Content::digest),
+            });
+        }
+        for (dir, names) in machine.tree.dirs() {
+            for (name, node) in names {
+                if let Some(content) = file(node).filter(|content| !content.is_settled()) {
+                    each(Waiting::Bytes {
+                        dir: machine.label(dir),
+                        name,
+                        seen: content.digest(),
+                        synced: content.image(false).digest(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Whether to keep every moment from now on at which the process might die: see [`Moments`](crate::Moments).
+    pub fn keep_moments(&self, keep: bool) {
+        self.lock().moments.is_on = keep;
+    }
+
+    /// The moments that were kept and not taken yet: one before each operation that changes or syncs something.
+    #[must_use]
+    pub fn take_moments(&self) -> Vec<Moment> {
+        let kept = std::mem::take(&mut self.lock().moments.kept);
+        let moment = |(next, machine)| Moment {
+            next,
+            disk: Self::of(machine),
+        };
+        kept.into_iter().map(moment).collect()
+    }
+
     pub(crate) fn of(machine: Machine) -> Self {
         let state = State {
             machine,
             plan: Plan::default(),
             record: Record::default(),
+            moments: Recorder::default(),
             gone: false,
         };
         Self {
@@ -205,8 +253,12 @@ impl SimDisk {
             len: call.len,
             result: Ok(0),
         };
-        let outcome = match state.plan.judge(&op) {
+        let verdict = state.plan.judge(&op);
+        state.moments.keep(&op, &state.machine);
+        let outcome = match verdict {
             Verdict::Pass => act(&mut state.machine, &mut state.plan),
+            // A sync has nothing to return. Done to another machine it changes nothing on this one.
+            Verdict::Ignored => act(&mut state.machine.clone(), &mut state.plan),
             Verdict::FailAfterEffect(kind) => {
                 act(&mut state.machine, &mut state.plan).and(Err(kind.into()))
             }
@@ -248,6 +300,31 @@ impl fmt::Debug for SimDisk {
     }
 }
 
+/// Something that waits for a sync: see [`SimDisk::each_waiting`]. Hashes are BLAKE3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting<'a> {
+    /// A name was given, or taken away.
+    Name {
+        /// The directory, as `file-system/sub-directory`.
+        dir: &'a str,
+        /// The name.
+        name: &'a OsStr,
+        /// The hash of the bytes that it leads to from then on, where these are the bytes of a file.
+        leads_to: Option<[u8; 32]>,
+    },
+    /// A file was written.
+    Bytes {
+        /// The directory.
+        dir: &'a str,
+        /// A name that leads to the file.
+        name: &'a OsStr,
+        /// The hash of its bytes as reads see them.
+        seen: [u8; 32],
+        /// The hash of its bytes as the last sync left them.
+        synced: [u8; 32],
+    },
+}
+
 /// A call that is about to become an operation.
 pub(crate) struct Call<'a> {
     pub(crate) kind: OpKind,
@@ -264,6 +341,7 @@ struct State {
     machine: Machine,
     plan: Plan,
     record: Record,
+    moments: Recorder,
     /// The process has ended.
     gone: bool,
 }

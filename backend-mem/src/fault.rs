@@ -16,6 +16,7 @@ pub struct Fault {
     sticky: bool,
     after_effect: bool,
     unheard: bool,
+    ignored: bool,
     spent: bool,
 }
 
@@ -31,6 +32,7 @@ impl Fault {
             sticky: false,
             after_effect: false,
             unheard: false,
+            ignored: false,
             spent: false,
         }
     }
@@ -97,6 +99,14 @@ impl Fault {
         self.after_effect = true;
         self
     }
+
+    /// The sync is not done, and `Ok` says that it was: as a disk does that answers from its own cache, or a program
+    /// that leaves the sync out. Of no effect on what is no sync.
+    #[must_use]
+    pub fn ignored(mut self) -> Self {
+        self.ignored = true;
+        self
+    }
 }
 
 impl fmt::Debug for Fault {
@@ -106,6 +116,7 @@ impl fmt::Debug for Fault {
             .field("skip", &self.skip)
             .field("sticky", &self.sticky)
             .field("after_effect", &self.after_effect)
+            .field("ignored", &self.ignored)
             .field("spent", &self.spent)
             .finish_non_exhaustive()
     }
@@ -119,6 +130,8 @@ pub(crate) enum Verdict {
     /// The caller is told of a failure, the disk was told nothing.
     NotCalled(io::ErrorKind),
     FailAfterEffect(io::ErrorKind),
+    /// The caller is told of a success, the disk was told nothing.
+    Ignored,
 }
 
 /// Everything that is to go wrong on one disk.
@@ -143,6 +156,12 @@ impl Plan {
                 continue;
             }
             fault.spent = !fault.sticky;
+            if fault.ignored {
+                match op.kind.is_sync() {
+                    true => return Verdict::Ignored,
+                    false => continue,
+                }
+            }
             return match (fault.after_effect, fault.unheard) {
                 (true, _) => Verdict::FailAfterEffect(fault.kind),
                 (_, true) => Verdict::NotCalled(fault.kind),

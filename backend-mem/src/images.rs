@@ -1,6 +1,10 @@
 //! Every state that a power loss may leave a disk in.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fmt,
+};
 
 use crate::{
     SimDisk,
@@ -27,9 +31,13 @@ pub struct Images {
     file_systems: Vec<usize>,
     /// Which changes of names are kept in the next outcome.
     names: Counter,
-    /// What may be left of each file that is not whole on the disk.
+    /// What may be left of each file that is not whole on the disk, as far as it was asked for.
     bytes: BTreeMap<NodeId, Vec<Content>>,
+    /// Whose bytes are of no interest.
+    ignored: Box<dyn Fn(&OsStr) -> bool + Send>,
     outcome: Option<Outcome>,
+    /// Of the outcome.
+    is_in_order: bool,
 }
 
 impl Images {
@@ -45,18 +53,74 @@ impl Images {
                 (0..machine.roots.len()).map(|fs| of(fs) + 1).collect()
             }
         };
-        let images = machine.nodes.iter().filter_map(|(id, node)| match node {
-            Node::File(file) => Some((*id, file.content.images())),
-            _ => None,
-        });
-        let bytes = images.filter(|(_, images)| images.len() > 1).collect();
         Self {
             machine,
             order,
             file_systems,
             names: Counter::new(radices),
-            bytes,
+            bytes: BTreeMap::new(),
+            ignored: Box::new(|_| false),
             outcome: None,
+            is_in_order: true,
+        }
+    }
+
+    /// The same states, but for the bytes of files that have such names only: of them, what the last sync left is all that
+    /// comes. For files that are removed without being read, which makes their bytes one state and not five.
+    #[must_use]
+    pub fn ignoring(mut self, names: impl Fn(&OsStr) -> bool + Send + 'static) -> Self {
+        self.ignored = Box::new(names);
+        self
+    }
+
+    /// Whether the names of the state that came last may be left by [`NameOrder::Journal`] as well.
+    #[must_use]
+    pub fn is_in_order(&self) -> bool {
+        self.is_in_order
+    }
+
+    /// How many changes of names wait for a sync: in [`NameOrder::Any`], at most two to the power of it come of them.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        self.file_systems.len()
+    }
+
+    /// Whether of each file system the oldest changes are kept.
+    fn is_prefix(&self, kept: &[bool]) -> bool {
+        let mut missing = BTreeSet::new();
+        let mut changes = self.file_systems.iter().zip(kept);
+        changes.all(|(fs, kept)| match kept {
+            true => !missing.contains(fs),
+            false => {
+                missing.insert(*fs);
+                true
+            }
+        })
+    }
+
+    /// Everything that these names leave.
+    fn outcome(&mut self, tree: Tree) -> Outcome {
+        let machine = self
+            .machine
+            .left_by(tree, |_, content| content.image(false));
+        let names = machine.tree.dirs().flat_map(|(_, names)| names);
+        let mut files = BTreeMap::new();
+        for (name, id) in names {
+            if let Some(Node::File(file)) = self.machine.nodes.get(id)
+                && !file.content.is_settled()
+                && !(self.ignored)(name)
+            {
+                let images = || file.content.images();
+                let images = self.bytes.entry(*id).or_insert_with(images);
+                files.insert(*id, images.clone());
+            }
+        }
+        let files: Vec<_> = files.into_iter().collect();
+        let radices = files.iter().map(|(_, images)| images.len()).collect();
+        Outcome {
+            machine,
+            files,
+            bytes: Counter::new(radices),
         }
     }
 
@@ -84,8 +148,10 @@ impl Iterator for Images {
                 return Some(disk);
             }
             let digits = self.names.next()?;
-            let tree = self.machine.tree.keeping(&self.chosen(&digits));
-            self.outcome = tree.map(|tree| Outcome::new(&self.machine, tree, &self.bytes));
+            let kept = self.chosen(&digits);
+            self.is_in_order = self.is_prefix(&kept);
+            let tree = self.machine.tree.keeping(&kept);
+            self.outcome = tree.map(|tree| self.outcome(tree));
         }
     }
 }
@@ -94,7 +160,7 @@ impl fmt::Debug for Images {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Images")
             .field("order", &self.order)
-            .field("changes", &self.file_systems.len())
+            .field("changes", &self.changes())
             .finish_non_exhaustive()
     }
 }
@@ -105,22 +171,6 @@ struct Outcome {
     /// Of the files that these names lead to.
     files: Vec<(NodeId, Vec<Content>)>,
     bytes: Counter,
-}
-
-impl Outcome {
-    fn new(before: &Machine, tree: Tree, bytes: &BTreeMap<NodeId, Vec<Content>>) -> Self {
-        let machine = before.left_by(tree, |_, content| content.image(false));
-        let left = bytes
-            .iter()
-            .filter(|(id, _)| machine.nodes.contains_key(id));
-        let files: Vec<_> = left.map(|(id, images)| (*id, images.clone())).collect();
-        let radices = files.iter().map(|(_, images)| images.len()).collect();
-        Self {
-            machine,
-            files,
-            bytes: Counter::new(radices),
-        }
-    }
 }
 
 impl Iterator for Outcome {
@@ -171,7 +221,7 @@ impl Iterator for Counter {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, ffi::OsStr, io};
+    use std::io;
 
     use flatbao_core::{Dir, DirFile};
 
@@ -228,6 +278,30 @@ mod tests {
     }
 
     #[test]
+    fn an_image_tells_whether_its_names_came_in_order() {
+        let disk = SimDisk::new();
+        for fs in ["a", "b"] {
+            let root = disk.file_system(fs);
+            create(&root, "x", b"", true);
+            create(&root, "y", b"", true);
+        }
+        let mut images = disk.images(NameOrder::Any);
+        let (mut in_order, mut all) = (0, 0);
+        while let Some(image) = images.next() {
+            let there = |fs: &str, name: &str| image.file_system(fs).content(name).is_some();
+            let out_of_order = |fs| there(fs, "y") && !there(fs, "x");
+            assert_eq!(
+                images.is_in_order(),
+                !out_of_order("a") && !out_of_order("b")
+            );
+            in_order += usize::from(images.is_in_order());
+            all += 1;
+        }
+        assert_eq!((in_order, all), (9, 16));
+        assert_eq!(disk.images(NameOrder::Journal).count(), in_order);
+    }
+
+    #[test]
     fn a_name_that_is_given_away_is_not_in_two_places() {
         let (disk, root, sub) = with_sub();
         create(&root, "temp", b"bytes", true);
@@ -270,6 +344,20 @@ mod tests {
         for image in disk.images(NameOrder::Any) {
             assert_eq!(image.file_system("a").content("f").unwrap(), b"old!");
         }
+    }
+
+    #[test]
+    fn bytes_behind_ignored_names_come_once() {
+        let (disk, root, _) = with_sub();
+        create(&root, "scratch", b"abcd", false);
+        let of = |disk: &SimDisk, order| disk.images(order).ignoring(|name| name == "scratch");
+        assert_eq!(of(&disk, NameOrder::Any).count(), 2);
+        // A second name is looked at, and then its bytes matter.
+        let (from, to) = (OsStr::new("scratch"), OsStr::new("used"));
+        root.rename(from, &root, to).unwrap();
+        let used = |image: &SimDisk| image.file_system("a").content("used").is_some();
+        assert_eq!(of(&disk, NameOrder::Any).filter(used).count(), 5);
+        assert_eq!(of(&disk, NameOrder::Any).count(), 7);
     }
 
     #[test]

@@ -93,6 +93,10 @@ impl Machine {
         }
     }
 
+    pub(crate) fn label(&self, dir: NodeId) -> &str {
+        self.dir(dir).map_or("", |dir| &dir.label)
+    }
+
     pub(crate) fn kind(&self, id: NodeId) -> EntryKind {
         self.nodes.get(&id).map_or(EntryKind::Other, Node::kind)
     }

@@ -165,6 +165,11 @@ impl Tree {
         self.log.iter().map(dir)
     }
 
+    /// The steps of all changes that no sync has made durable.
+    pub(crate) fn effects(&self) -> impl Iterator<Item = &Effect> {
+        self.log.iter().flat_map(|change| &change.effects)
+    }
+
     /// The names that a power loss leaves which kept just these changes; `None` when one of them builds on another that
     /// was not kept. What a failed sync lost nothing builds on.
     pub(crate) fn keeping(&self, kept: &[bool]) -> Option<Self> {

@@ -51,6 +51,16 @@ impl OpKind {
         matches!(self, Self::SyncDir | Self::SyncFile)
     }
 
+    /// Whether the operation changes names, and nothing else: whatever a power loss before it may leave, one after it may
+    /// leave as well.
+    #[must_use]
+    pub const fn is_change_of_names(self) -> bool {
+        matches!(
+            self,
+            Self::CreateNew | Self::Rename | Self::Link | Self::MakeDir | Self::Unlink
+        )
+    }
+
     /// Whether the operation changes what the cache holds.
     #[must_use]
     pub const fn is_change(self) -> bool {

@@ -14,6 +14,7 @@
 
 pub mod backend_suite;
 pub mod dir_suite;
+pub mod explore;
 pub mod fixtures;
 pub mod model;
 pub mod oracle;

@@ -38,6 +38,7 @@ pub(crate) fn test() -> Result<()> {
     )?;
     let workspace = lists::WORKSPACE;
     step("tests", &format!("test {workspace} --locked"))?;
+    explore(&["--length", "2", "--seconds", "120"])?;
     elsewhere(&modules)?;
     examples()?;
     let mut docs = cargo("doc --workspace --no-deps --document-private-items --locked");
@@ -140,6 +141,13 @@ fn dependencies() -> Result<()> {
         return Ok(());
     }
     step("advisories", "deny check advisories")
+}
+
+/// The search for crashes that break a promise.
+pub(crate) fn explore(options: &[&str]) -> Result<()> {
+    let mut search =
+        cargo("run --release --quiet --package flatbao-tests --bin flatbao-explore --locked --");
+    run("exploring crashes", search.args(options))
 }
 
 /// The exchange with the peer.

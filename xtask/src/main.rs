@@ -26,6 +26,8 @@ commands:
   wasm        the command as a WASI program, in target/wasm/: flatbao.wasm runs everywhere, flatbao-assisted.wasm
               has the host of this project hash for it
   wasi-table  measure what a sandbox costs and write the table of host-wasm/MEASURED.md; --help has its options
+  explore     look for a crash that breaks a promise, in every story up to a length and in random ones; --help has its
+              options
   interop     exchange stores with the public crate that defined the format (a heavy build of its own)
 ";
 
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
+        ["explore", ref options @ ..] => check::explore(options),
         ["interop"] => check::interop(),
         _ => {
             eprint!("{USAGE}");

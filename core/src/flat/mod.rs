@@ -302,6 +302,10 @@ impl<D: Dir> Backend for FlatDir<D> {
             }
             gone += 1;
         }
+        if names.iter().any(|name| name.hash().is_some()) {
+            // A process that died may have taken other files of these blobs away, whose names only the disk still has.
+            touched.extend([Area::Complete, Area::Partial].map(|area| self.index(area)));
+        }
         let maybe = usize::from(failed.as_ref().is_some_and(|error| error.unknown));
         let fail = |done, unknown, source| BatchError {
             done,
