@@ -5,6 +5,7 @@ mod check;
 mod elsewhere;
 mod exceptions;
 mod facts;
+mod kills;
 mod lists;
 mod page;
 mod programs;
@@ -28,6 +29,9 @@ commands:
   wasi-table  measure what a sandbox costs and write the table of host-wasm/MEASURED.md; --help has its options
   explore     look for a crash that breaks a promise, in every story up to a length and in random ones; --help has its
               options
+  kills [--kills N] [--seed X]
+              kill the command at N random moments (200) and look at its store after each; X is the seed that a
+              failure has told
   interop     exchange stores with the public crate that defined the format (a heavy build of its own)
 ";
 
@@ -51,10 +55,11 @@ fn main() -> ExitCode {
         },
         ["explore", ref options @ ..] => check::explore(options),
         ["interop"] => check::interop(),
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        ["kills", ref options @ ..] => match kills::Options::parse(options) {
+            Some(options) => kills::test(&options),
+            None => return usage(),
+        },
+        _ => return usage(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,6 +68,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
 }
 
 fn build_modules() -> Result<()> {
