@@ -11,15 +11,16 @@ mod killing;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     hash::{BuildHasher, RandomState},
     os::unix::process::ExitStatusExt,
-    process::Stdio,
+    process::{Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use common::{Scene, ran};
-use killing::{Command, Model, Outcome, Pool, Random, abandoned, ephemeral};
+use common::{Scene, noise, ran};
+use killing::{Command, Model, Outcome, Pool, Random, STORE, abandoned, ephemeral};
 
 /// So many fit between the other tests.
 const FEW: u64 = 25;
@@ -46,6 +47,57 @@ fn what_was_acknowledged_outlives_every_kill() {
     if is_long {
         assert!(hits * 2 >= kills, "{hits} of {kills} kills hit");
     }
+}
+
+/// A store that is being made is one or none, and whoever begins again makes it.
+#[test]
+fn a_store_that_is_being_made_outlives_kills() {
+    const TIMES: u32 = 8;
+    let scene = Scene::new();
+    let content = noise(300_000);
+    scene.write("file", &content);
+    scene.ok(["add", "file", "--tag", "it"]);
+    for args in [
+        &["add", "file", "--tag", "it", "--store"][..],
+        &["copy", "it", "--to"],
+    ] {
+        let run = |store: &str, moment| run(&scene, &[args, &[store]].concat(), moment);
+        let (_, usual) = run("unkilled", None);
+        for time in 0..TIMES {
+            let store = format!("{}{time}", args[0]);
+            // The last one ends, as a rule.
+            run(&store, Some(usual * time / (TIMES - 1)));
+            let seen = scene.run(["verify", "--json", "--store", &store]);
+            // There is none, there is a part of the blob, or all of it.
+            assert!([0, 3, 4].contains(&seen.code), "{seen:?}");
+            assert!(
+                seen.json().iter().all(|line| line["severity"] != "damage"),
+                "{seen:?}"
+            );
+            let (output, _) = run(&store, None);
+            assert!(output.status.success(), "{output:?}");
+            assert!(scene.ok(["cat", "it", "--store", &store]).bytes == content);
+            scene.ok(["verify", "--store", &store]);
+            assert_eq!(ephemeral(&scene, &store), [""; 0]);
+        }
+    }
+}
+
+/// Runs a command, to its end or until it is killed; what came of it, and how long that took.
+fn run(scene: &Scene, args: &[impl AsRef<OsStr>], moment: Option<Duration>) -> (Output, Duration) {
+    let mut command = scene.command();
+    command
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let started = Instant::now();
+    if let Some(moment) = moment {
+        thread::sleep(moment.saturating_sub(started.elapsed()));
+        // Also one that has ended: nobody has waited for it.
+        child.kill().unwrap();
+    }
+    (child.wait_with_output().unwrap(), started.elapsed())
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -115,28 +167,16 @@ impl Runner {
     }
 
     fn run(&mut self, command: &Command, moment: Option<Duration>) -> Outcome {
-        let mut process = self.scene.command();
-        process
-            .args(&command.args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = process.spawn().unwrap();
-        let started = Instant::now();
-        if let Some(moment) = moment {
-            thread::sleep(moment.saturating_sub(started.elapsed()));
-            // Also of one that has ended: nobody has waited for it.
-            child.kill().unwrap();
-            self.figures.kills += 1;
-        }
-        let output = child.wait_with_output().unwrap();
-        if moment.is_none() {
-            self.usual.insert(command.kind.clone(), started.elapsed());
+        let (output, took) = run(&self.scene, &command.args, moment);
+        match moment {
+            Some(_) => self.figures.kills += 1,
+            None => drop(self.usual.insert(command.kind.clone(), took)),
         }
         let moment = moment.unwrap_or_default();
         if output.status.signal().is_some() {
             println!(" # killed after {moment:?}");
             *self.figures.hits.entry(command.kind.clone()).or_default() += 1;
-            self.figures.left += u64::from(!ephemeral(&self.scene).is_empty());
+            self.figures.left += u64::from(!ephemeral(&self.scene, STORE).is_empty());
             return Outcome::Killed;
         }
         println!(" # ended");
@@ -146,7 +186,7 @@ impl Runner {
     /// The next command that writes removes what is left of all of them.
     fn end(&mut self) {
         self.scene.ok(["gc"]);
-        assert_eq!(ephemeral(&self.scene), [""; 0]);
+        assert_eq!(ephemeral(&self.scene, STORE), [""; 0]);
         self.pool.assert_untouched(&self.scene);
         self.figures.outside = abandoned(&self.scene);
     }

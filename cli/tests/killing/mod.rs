@@ -8,7 +8,7 @@ mod pool;
 
 pub(crate) use self::{
     commands::Command,
-    model::{Model, Outcome, abandoned, ephemeral},
+    model::{Model, Outcome, STORE, abandoned, ephemeral},
     pool::Pool,
 };
 

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::common::{Ran, Scene};
 
+/// Where the store is.
+pub(crate) const STORE: &str = ".flatbao";
+
 /// What the tag names, and whether as a hash sequence.
 pub(crate) type Target = (Hash, bool);
 
@@ -52,7 +55,7 @@ impl Model {
             let codes = command.codes;
             assert!(codes.contains(&ran.code), "{ran:?}");
             may.settle(&command.told(ran), self);
-            assert_eq!(ephemeral(scene), [""; 0]);
+            assert_eq!(ephemeral(scene, STORE), [""; 0]);
         }
         let is_done = matches!(outcome, Outcome::Done(_));
         self.check_tags(&seen, &may, is_done);
@@ -228,9 +231,9 @@ impl Model {
     }
 }
 
-/// The store's files that mean nothing without the process that wrote them.
-pub(crate) fn ephemeral(scene: &Scene) -> Vec<String> {
-    let entries = fs::read_dir(scene.path(".flatbao")).unwrap();
+/// A store's files that mean nothing without the process that wrote them.
+pub(crate) fn ephemeral(scene: &Scene, store: &str) -> Vec<String> {
+    let entries = fs::read_dir(scene.path(store)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let is_ephemeral =
         |name: &String| FileName::parse(name.as_ref()).is_some_and(|name| name.is_ephemeral());
