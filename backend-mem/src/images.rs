@@ -29,6 +29,8 @@ pub struct Images {
     order: NameOrder,
     /// The file system of each change of names, by its number.
     file_systems: Vec<usize>,
+    /// Which older changes each of them builds on.
+    foundations: Vec<Vec<usize>>,
     /// Which changes of names are kept in the next outcome.
     names: Counter,
     /// What may be left of each file that is not whole on the disk, as far as it was asked for.
@@ -54,6 +56,7 @@ impl Images {
             }
         };
         Self {
+            foundations: machine.tree.foundations(),
             machine,
             order,
             file_systems,
@@ -149,9 +152,13 @@ impl Iterator for Images {
             }
             let digits = self.names.next()?;
             let kept = self.chosen(&digits);
-            self.is_in_order = self.is_prefix(&kept);
-            let tree = self.machine.tree.keeping(&kept);
-            self.outcome = tree.map(|tree| self.outcome(tree));
+            let stands = |older: &Vec<usize>| older.iter().all(|older| kept[*older]);
+            let mut each = kept.iter().zip(&self.foundations);
+            if each.all(|(kept, older)| !kept || stands(older)) {
+                self.is_in_order = self.is_prefix(&kept);
+                let tree = self.machine.tree.keeping(&kept);
+                self.outcome = Some(self.outcome(tree));
+            }
         }
     }
 }

@@ -170,28 +170,39 @@ impl Tree {
         self.log.iter().flat_map(|change| &change.effects)
     }
 
-    /// The names that a power loss leaves which kept just these changes; `None` when one of them builds on another that
-    /// was not kept. What a failed sync lost nothing builds on.
-    pub(crate) fn keeping(&self, kept: &[bool]) -> Option<Self> {
-        let mut names = self.disk.clone();
-        let mut missing = BTreeSet::new();
-        for (change, kept) in self.log.iter().zip(kept) {
-            let mut places = change.effects.iter().map(Effect::place);
-            match kept {
-                true if places.any(|place| missing.contains(&place)) => return None,
-                true => change
-                    .effects
-                    .iter()
-                    .for_each(|effect| effect.apply(&mut names)),
-                false if change.lost => {}
-                false => missing.extend(places),
+    /// For each change the older ones that it builds on: those of the same entries. What a failed sync lost nothing
+    /// builds on.
+    pub(crate) fn foundations(&self) -> Vec<Vec<usize>> {
+        let mut changed: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
+        let each = self.log.iter().enumerate().map(|(index, change)| {
+            let mut older = BTreeSet::new();
+            for effect in &change.effects {
+                let before = changed.entry(effect.place()).or_default();
+                older.extend(before.iter().copied());
+                if !change.lost {
+                    before.push(index);
+                }
             }
+            older.remove(&index);
+            older.into_iter().collect()
+        });
+        each.collect()
+    }
+
+    /// The names that a power loss leaves which kept just these changes.
+    pub(crate) fn keeping(&self, kept: &[bool]) -> Self {
+        let mut names = self.disk.clone();
+        for (change, _) in self.log.iter().zip(kept).filter(|(_, kept)| **kept) {
+            change
+                .effects
+                .iter()
+                .for_each(|effect| effect.apply(&mut names));
         }
-        Some(Self {
+        Self {
             cache: names.clone(),
             disk: names,
             log: Vec::new(),
-        })
+        }
     }
 
     /// Every directory with what calls see in it.
