@@ -259,15 +259,15 @@ impl SimDisk {
             Verdict::Pass => act(&mut state.machine, &mut state.plan),
             // A sync has nothing to return. Done to another machine it changes nothing on this one.
             Verdict::Ignored => act(&mut state.machine.clone(), &mut state.plan),
-            Verdict::FailAfterEffect(kind) => {
-                act(&mut state.machine, &mut state.plan).and(Err(kind.into()))
+            Verdict::FailAfterEffect(error) => {
+                act(&mut state.machine, &mut state.plan).and(Err(error.into()))
             }
-            Verdict::NotCalled(kind) => Err(kind.into()),
-            Verdict::Fail(kind) => {
+            Verdict::NotCalled(error) => Err(error.into()),
+            Verdict::Fail(error) => {
                 if call.kind.is_sync() {
                     state.machine.fail_sync(call.node);
                 }
-                Err(kind.into())
+                Err(error.into())
             }
         };
         op.result = match &outcome {

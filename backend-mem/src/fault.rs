@@ -11,7 +11,7 @@ use crate::{Op, OpKind};
 /// and no later sync brings it back.
 pub struct Fault {
     fits: Box<dyn Fn(&Op) -> bool + Send>,
-    kind: io::ErrorKind,
+    error: Reported,
     skip: u64,
     sticky: bool,
     after_effect: bool,
@@ -27,7 +27,7 @@ impl Fault {
     pub fn matching(fits: impl Fn(&Op) -> bool + Send + 'static) -> Self {
         Self {
             fits: Box::new(fits),
-            kind: io::ErrorKind::Other,
+            error: Reported::Kind(io::ErrorKind::Other),
             skip: 0,
             sticky: false,
             after_effect: false,
@@ -75,7 +75,14 @@ impl Fault {
     /// The error that is reported: `Other` unless told.
     #[must_use]
     pub fn error(mut self, kind: io::ErrorKind) -> Self {
-        self.kind = kind;
+        self.error = Reported::Kind(kind);
+        self
+    }
+
+    /// The error that is reported, by the number that this system has for it.
+    #[must_use]
+    pub fn errno(mut self, number: i32) -> Self {
+        self.error = Reported::Errno(number);
         self
     }
 
@@ -112,7 +119,7 @@ impl Fault {
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fault")
-            .field("kind", &self.kind)
+            .field("error", &self.error)
             .field("skip", &self.skip)
             .field("sticky", &self.sticky)
             .field("after_effect", &self.after_effect)
@@ -122,14 +129,30 @@ impl fmt::Debug for Fault {
     }
 }
 
+/// An error, as often as it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reported {
+    Kind(io::ErrorKind),
+    Errno(i32),
+}
+
+impl From<Reported> for io::Error {
+    fn from(error: Reported) -> Self {
+        match error {
+            Reported::Kind(kind) => kind.into(),
+            Reported::Errno(number) => Self::from_raw_os_error(number),
+        }
+    }
+}
+
 /// What is to become of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Pass,
-    Fail(io::ErrorKind),
+    Fail(Reported),
     /// The caller is told of a failure, the disk was told nothing.
-    NotCalled(io::ErrorKind),
-    FailAfterEffect(io::ErrorKind),
+    NotCalled(Reported),
+    FailAfterEffect(Reported),
     /// The caller is told of a success, the disk was told nothing.
     Ignored,
 }
@@ -163,9 +186,9 @@ impl Plan {
                 }
             }
             return match (fault.after_effect, fault.unheard) {
-                (true, _) => Verdict::FailAfterEffect(fault.kind),
-                (_, true) => Verdict::NotCalled(fault.kind),
-                _ => Verdict::Fail(fault.kind),
+                (true, _) => Verdict::FailAfterEffect(fault.error),
+                (_, true) => Verdict::NotCalled(fault.error),
+                _ => Verdict::Fail(fault.error),
             };
         }
         Verdict::Pass

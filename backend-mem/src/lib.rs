@@ -26,7 +26,9 @@
 //!   of the same names that it builds on. Real file systems may be worse; this one orders what a rename
 //!   consists of.
 //! - A sync that fails loses what it was to make durable: bytes and names count as clean from then on,
-//!   and a second sync says `Ok` and does nothing. That is what Linux does.
+//!   and a second sync says `Ok` and does nothing. That is what Linux does. One that is [ignored](Fault::ignored) says `Ok`
+//!   and has done nothing.
+//! - [`Moments`] keeps every moment of a run at which it might end, with what was promised by then.
 //! - Each call of a method of `Dir` or `DirFile` is one numbered [`Op`] on the trace, and [`Fault`]s strike
 //!   by number, by kind, by name or by any predicate.
 //!

@@ -6,7 +6,7 @@
 use std::{ffi::OsStr, io};
 
 use flatbao_core::{Access, Dir, DirFile, EntryKind, Opened, ReadAt};
-use flatbao_mem::{Fault, MemBackend, OpKind, SimDir, SimDisk, SimFile};
+use flatbao_mem::{Fault, MemBackend, OpKind, SimDir, SimDisk, SimFile, Waiting};
 
 fn name(text: &str) -> &OsStr {
     OsStr::new(text)
@@ -161,6 +161,98 @@ fn a_failed_directory_sync_is_final_and_a_death_before_it_is_not() {
         let after = disk.crash().file_system("a");
         assert_eq!(after.content("x").is_some(), kept);
     }
+}
+
+#[test]
+fn a_fault_reports_the_very_number() {
+    let (disk, dir) = store();
+    disk.inject(Fault::on(OpKind::CreateNew).errno(5).sticky());
+    let error = dir.create_new(name("x")).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(5));
+    assert_eq!(dir.content("x"), None);
+}
+
+/// A sync that is left out says `Ok`, and nothing is durable.
+#[test]
+fn a_sync_that_is_ignored_leaves_things_as_they_were() {
+    let (disk, dir) = store();
+    disk.inject(
+        Fault::matching(|op| op.kind != OpKind::SyncDir)
+            .ignored()
+            .sticky(),
+    );
+    let written = file(&dir, "x", b"bytes");
+    written.sync().unwrap();
+    dir.sync().unwrap();
+    assert_eq!(
+        dir.content("x").unwrap(),
+        b"bytes",
+        "what is no sync is done"
+    );
+    assert_eq!(
+        disk.fork().crash().file_system("a").content("x").unwrap(),
+        b""
+    );
+    // It is not lost either, as it is by a sync that fails.
+    disk.heal();
+    written.sync().unwrap();
+    assert_eq!(
+        disk.crash().file_system("a").content("x").unwrap(),
+        b"bytes"
+    );
+}
+
+#[test]
+fn what_waits_for_a_sync_is_told() {
+    let (disk, dir) = store();
+    let digest = |bytes: &[u8]| *blake3::hash(bytes).as_bytes();
+    let told = |disk: &SimDisk| {
+        let mut told = Vec::new();
+        disk.each_waiting(&mut |waiting| {
+            told.push(match waiting {
+                Waiting::Name {
+                    dir,
+                    name,
+                    leads_to,
+                } => (format!("{dir}/{}", name.display()), leads_to, None),
+                Waiting::Bytes {
+                    dir,
+                    name,
+                    seen,
+                    synced,
+                } => (
+                    format!("{dir}/{}", name.display()),
+                    Some(seen),
+                    Some(synced),
+                ),
+            });
+        });
+        told
+    };
+    let written = file(&dir, "x", b"bytes");
+    dir.rename(name("x"), &dir, name("y")).unwrap();
+    let (new, old) = (digest(b"bytes"), digest(b""));
+    let of = |at: &str, seen, synced| (format!("a/{at}"), seen, synced);
+    assert_eq!(
+        told(&disk),
+        [
+            of("x", Some(new), None),
+            of("x", None, None),
+            of("y", Some(new), None),
+            of("y", Some(new), Some(old)),
+        ]
+    );
+    written.sync().unwrap();
+    dir.sync().unwrap();
+    assert_eq!(told(&disk), []);
+    assert_eq!(dir.digest("y"), Some(new));
+    let mut all = Vec::new();
+    dir.each_digest(&mut |name, digest| all.push((name.to_owned(), digest)));
+    assert_eq!(all, [("y".into(), Some(new))]);
+    assert_eq!(
+        (dir.kind("y"), dir.kind("x")),
+        (Some(EntryKind::File), None)
+    );
 }
 
 #[test]
