@@ -13,13 +13,17 @@
 #![forbid(unsafe_code)]
 
 pub mod backend_suite;
+pub mod care;
 pub mod dir_suite;
 pub mod explore;
+pub mod files;
 pub mod fixtures;
+pub mod machine;
 pub mod model;
 pub mod oracle;
 pub mod platform;
 pub mod store_suite;
+pub mod truth;
 
 /// The programs of the README run as they stand there.
 #[cfg(doctest)]

@@ -20,14 +20,15 @@ use std::{
 
 use bao_tree::{BlockSize, io::outboard::PreOrderMemOutboard};
 use flatbao_core::{
-    Backend, BlobFormat, EntryKind, Env, ExternalPath, FileName, Hash, HashAndFormat, HashSeq,
-    ListedName, OpenOptions, Progress, ReadAt, Recovery, Store, Tag, Uuid,
+    Backend, EntryKind, Env, ExternalPath, FileName, Hash, HashAndFormat, HashSeq, ListedName,
+    OpenOptions, Progress, ReadAt, Recovery, Store, Tag, Uuid,
     io::{read_full_at, write_all_at},
     progress::unwatched,
     store::{GcPlan, Imported, Locking, Status, Swept},
 };
 
 use crate::backend_suite::BackendHarness;
+pub(crate) use crate::files::{paths_file, tags_file, tags_payload};
 
 mod care;
 mod collect;
@@ -308,40 +309,6 @@ pub(crate) fn oracle(data: &[u8]) -> (Hash, Vec<u8>) {
     let outboard = PreOrderMemOutboard::create(data, BlockSize::from_chunk_log(4));
     let hash = Hash::from_bytes(outboard.root.into());
     (hash, outboard.into_inner_with_prefix())
-}
-
-/// The trailer that closes `tags.meta` and `.paths`.
-fn sealed(mut payload: Vec<u8>) -> Vec<u8> {
-    let hash = Hash::of(&payload);
-    payload.extend(b"fbtrail1");
-    payload.extend(hash.as_bytes());
-    payload
-}
-
-/// The bytes of `tags.meta` without trailer; counts and names of less than 128.
-pub(crate) fn tags_payload(tags: &[(&[u8], HashAndFormat)]) -> Vec<u8> {
-    let mut payload = vec![u8::try_from(tags.len()).unwrap()];
-    for (name, value) in tags {
-        payload.push(u8::try_from(name.len()).unwrap());
-        payload.extend(*name);
-        payload.extend(value.hash.as_bytes());
-        payload.push(u8::from(value.format == BlobFormat::HashSeq));
-    }
-    payload
-}
-
-pub(crate) fn tags_file(tags: &[(&[u8], HashAndFormat)]) -> Vec<u8> {
-    sealed(tags_payload(tags))
-}
-
-/// The bytes of a `.paths` file; paths of less than 128 bytes, sorted.
-pub(crate) fn paths_file(paths: &[&str]) -> Vec<u8> {
-    let mut payload = vec![u8::try_from(paths.len()).unwrap()];
-    for path in paths {
-        payload.push(u8::try_from(path.len()).unwrap());
-        payload.extend(path.bytes());
-    }
-    sealed(payload)
 }
 
 /// A store without a blob or tag.

@@ -1,5 +1,8 @@
 //! Verification and repair as the tests call them, and what can be proved about a blob, found out naively.
 
+// A test reports by panicking; what it casts is small.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
+
 use std::{collections::BTreeMap, ops::ControlFlow, ops::Range};
 
 use flatbao_core::{
@@ -11,9 +14,16 @@ use flatbao_core::{
     },
 };
 
-use super::{GROUP, Machine, groups_that_read, outboard};
+pub use crate::files::paths_file as sealed_paths;
+use crate::{
+    machine::Machine,
+    truth::{GROUP, groups_that_read, outboard},
+};
 
 /// Looks at everything.
+///
+/// # Panics
+/// When that fails, or what is told does not add up.
 pub fn verify<B: Backend>(store: &Store<B>, depth: Depth) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut blobs = Vec::new();
@@ -39,6 +49,9 @@ pub fn verify<B: Backend>(store: &Store<B>, depth: Depth) -> Vec<Finding> {
 }
 
 /// Mends what can be mended. Nothing fails.
+///
+/// # Panics
+/// When something does.
 pub fn repair<B: Backend>(store: &Store<B>) -> (Vec<Mending>, Vec<Finding>) {
     let (mended, left) = try_repair(store, &RepairOptions::default());
     let done = |(mending, outcome)| match outcome {
@@ -49,6 +62,9 @@ pub fn repair<B: Backend>(store: &Store<B>) -> (Vec<Mending>, Vec<Finding>) {
 }
 
 /// Tells what a repair would do.
+///
+/// # Panics
+/// When that fails.
 pub fn dry_run<B: Backend>(store: &Store<B>) -> (Vec<Mending>, Vec<Finding>) {
     let (mended, left) = try_repair(store, &RepairOptions::default().dry_run(true));
     let planned = |(mending, outcome)| match outcome {
@@ -58,6 +74,10 @@ pub fn dry_run<B: Backend>(store: &Store<B>) -> (Vec<Mending>, Vec<Finding>) {
     (mended.into_iter().map(planned).collect(), left)
 }
 
+/// Mends what can be mended, in some other way.
+///
+/// # Panics
+/// When the store cannot be written.
 pub fn try_repair<B: Backend>(
     store: &Store<B>,
     options: &RepairOptions,
@@ -78,11 +98,15 @@ type Source<'a> = (Vec<u8>, Option<&'a Vec<u8>>, bool);
 
 /// Which groups of a blob can be proved from the files there are: the right bytes in some home or partial
 /// file, and the right pairs above them in an outboard that goes with it, or all of the bytes.
+#[must_use]
 pub fn provable(machine: &Machine, hash: Hash, truth: &[u8]) -> Vec<bool> {
-    let files: BTreeMap<FileName, Vec<u8>> = machine
-        .files()
+    let dir = machine.store();
+    let files: BTreeMap<FileName, Vec<u8>> = dir
+        .entries()
         .into_iter()
-        .filter_map(|(name, bytes)| Some((FileName::parse(&name)?, bytes)))
+        .filter_map(|(name, _)| FileName::parse(&name))
+        .filter(|name| name.hash() == Some(hash))
+        .filter_map(|name| Some((name.clone(), machine.file(&name)?)))
         .collect();
     let last = FileName::Outboard(hash);
     let is_complete =
@@ -114,12 +138,19 @@ pub fn provable(machine: &Machine, hash: Hash, truth: &[u8]) -> Vec<bool> {
     }
     let count = truth.len().div_ceil(GROUP).max(1);
     let mut good = vec![false; count];
+    if sources.is_empty() {
+        return good;
+    }
+    let right = outboard(truth);
     for (bytes, outboard, is_home) in sources {
         for (group, good) in good.iter_mut().enumerate() {
             let range = group * GROUP..truth.len().min((group + 1) * GROUP);
             let is_right = bytes.get(range.clone()) == Some(&truth[range]);
             let is_cut_right = bytes.len() == truth.len();
-            let leads = |file: &Vec<u8>| leads_to(file, group, is_cut_right, truth);
+            let leads = |file: &Vec<u8>| {
+                let right = right.as_deref();
+                right.is_some_and(|right| leads_to(file, right, group, count, is_cut_right))
+            };
             *good |= (is_home && bytes == truth) || (is_right && outboard.is_some_and(leads));
         }
     }
@@ -127,11 +158,8 @@ pub fn provable(machine: &Machine, hash: Hash, truth: &[u8]) -> Vec<bool> {
 }
 
 /// Whether every pair from the root down to a group is the right one, and the size is, where that matters.
-fn leads_to(file: &[u8], group: usize, is_cut_right: bool, truth: &[u8]) -> bool {
-    let Some(right) = outboard(truth) else {
-        return false;
-    };
-    let (mut start, mut count, mut offset) = (0, truth.len().div_ceil(GROUP), 8);
+fn leads_to(file: &[u8], right: &[u8], group: usize, count: usize, is_cut_right: bool) -> bool {
+    let (mut start, mut count, mut offset) = (0, count, 8);
     let last = count - 1;
     while count > 1 {
         if file.get(offset..offset + 64) != Some(&right[offset..offset + 64]) {
@@ -148,6 +176,9 @@ fn leads_to(file: &[u8], group: usize, is_cut_right: bool, truth: &[u8]) -> bool
 }
 
 /// Which groups the store can give out, one way or the other: by reading, or as what a partial entry has.
+///
+/// # Panics
+/// When a wrong byte comes out.
 pub fn at_hand<B: Backend>(store: &Store<B>, hash: Hash, truth: &[u8]) -> Vec<bool> {
     let mut good = groups_that_read(store, hash, truth);
     for partial in store.partials(hash).unwrap() {
@@ -158,11 +189,13 @@ pub fn at_hand<B: Backend>(store: &Store<B>, hash: Hash, truth: &[u8]) -> Vec<bo
     good
 }
 
+/// The groups that a partial entry has.
 pub fn groups_of(partial: &PartialInfo) -> impl Iterator<Item = u64> {
     partial.groups.iter().cloned().flatten()
 }
 
 /// The groups that are not good, as ranges.
+#[must_use]
 pub fn missing(good: &[bool]) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for group in (0..good.len()).filter(|group| !good[*group]) {
@@ -176,6 +209,9 @@ pub fn missing(good: &[bool]) -> Vec<Range<u64>> {
 }
 
 /// Asserts that everything that was good still is.
+///
+/// # Panics
+/// When something is not.
 #[track_caller]
 pub fn assert_kept(before: &[bool], after: &[bool], told: &str) {
     for (group, (before, after)) in before.iter().zip(after).enumerate() {
@@ -184,6 +220,7 @@ pub fn assert_kept(before: &[bool], after: &[bool], told: &str) {
 }
 
 /// The bytes of all external files.
+#[must_use]
 pub fn outside_files(machine: &Machine) -> BTreeMap<String, Option<Vec<u8>>> {
     let dir = machine.outside();
     let entries = dir.entries().into_iter();
@@ -193,16 +230,8 @@ pub fn outside_files(machine: &Machine) -> BTreeMap<String, Option<Vec<u8>>> {
 }
 
 /// The bytes of a `.paths` file.
+#[must_use]
 pub fn paths_file(paths: &[&ExternalPath]) -> Vec<u8> {
     let texts: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
     sealed_paths(&texts)
-}
-
-/// The same, of any texts.
-pub fn sealed_paths(paths: &[&str]) -> Vec<u8> {
-    let mut payload = postcard::to_allocvec(paths).unwrap();
-    let hash = blake3::hash(&payload);
-    payload.extend(b"fbtrail1");
-    payload.extend(hash.as_bytes());
-    payload
 }
