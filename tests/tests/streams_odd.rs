@@ -301,6 +301,27 @@ fn a_damaged_blob_is_not_called_complete() {
     assert!(matches!(store.status(hash), Status::Present(info) if info.state == State::Partial));
 }
 
+/// What makes a damaged blob whole again is durable when that is said, also when it had come before.
+#[test]
+fn what_a_damaged_blob_has_got_is_durable() {
+    let data = bytes(1, LEN);
+    let hash = Hash::of(&data);
+    for parts in [vec![ChunkRanges::all()], vec![groups(0..1), groups(2..3)]] {
+        let machine = damaged(&data, &[5, 2 * GROUP + 7]);
+        let last = parts.len() - 1;
+        for (at, part) in parts.iter().enumerate() {
+            let store = machine.open();
+            assert!(read(&store, hash).is_err());
+            let received = receive(&store, &data, part);
+            assert_eq!((received.is_complete, received.new > 0), (at == last, true));
+        }
+        assert_reads(&machine.fork().crash().open(), hash, &data);
+        // Nothing is missing any more, and nothing new comes.
+        let received = receive(&machine.open(), &data, &groups(0..1));
+        assert!(received.is_complete && received.new == 0);
+    }
+}
+
 /// What was proved once, and found damaged later, is not taken for proved.
 #[test]
 fn a_small_blob_is_not_remembered_over_its_damage() {

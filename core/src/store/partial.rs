@@ -296,6 +296,21 @@ impl<B: Backend> Inner<B> {
         Ok(true)
     }
 
+    /// Makes durable what partial entries have of a blob that counts as complete: where its own data are damaged,
+    /// that is what makes it whole.
+    pub(super) fn settle_parts(&self, hash: Hash) -> Result<()> {
+        let parts = self.kernel.state().index.partials(hash).to_vec();
+        for files in parts {
+            let names: Vec<FileName> = files.names(hash).collect();
+            match self.backend.ensure_durable(&names) {
+                // Somebody else has dropped an entry with nothing in it, or completed it.
+                Err(BackendError::Missing { .. }) => {}
+                other => self.checked(other)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the partial entries of a blob that have nothing but what its owned data have, which were proved in
     /// this opening. What else there is in an entry is nobody's to throw away: it may be all there is of something
     /// else.

@@ -418,6 +418,9 @@ impl<B: Backend> PartialBlob<B> {
             }
         }
         let is_complete = is_complete() && missing.is_empty();
+        if is_complete && self.existing.is_some() {
+            inner.settle_parts(hash)?;
+        }
         let size = match &self.existing {
             Some(existing) => existing.content.proven_size(),
             None => None,
