@@ -18,6 +18,7 @@ pub mod dir_suite;
 pub mod explore;
 pub mod files;
 pub mod fixtures;
+pub mod fuzz;
 pub mod machine;
 pub mod model;
 pub mod oracle;
