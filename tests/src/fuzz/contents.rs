@@ -60,17 +60,3 @@ pub(super) fn known() -> &'static [Known] {
         all
     })
 }
-
-/// How many there are.
-#[cfg(test)]
-pub(super) const COUNT: usize = 11;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_blobs_are_as_many_as_scripts_say() {
-        assert_eq!(known().len(), COUNT);
-    }
-}
