@@ -322,6 +322,31 @@ fn what_a_damaged_blob_has_got_is_durable() {
     }
 }
 
+/// Right bytes of a group that nothing proves, since no size is right, are received all the same.
+#[test]
+fn what_cannot_be_proved_is_received_once_more() {
+    for groups in [2, 6] {
+        let data = bytes(1, groups * GROUP - 100);
+        let hash = Hash::of(&data);
+        let machine = damaged(&data, &[]);
+        let longer = [&data[..], &[0; 500]].concat();
+        machine.plant(&FileName::Data(hash), &longer);
+        flip(&machine, &FileName::Outboard(hash), 0);
+        let store = machine.open();
+        assert!(read(&store, hash).is_err());
+        let missing = store.partial_blob(hash).unwrap().missing();
+        assert!(!missing.is_empty());
+        let received = receive(&store, &data, &missing);
+        assert!(
+            received.is_complete && received.missing.is_empty(),
+            "{received:?}"
+        );
+        assert_reads(&store, hash, &data);
+        drop((received, store));
+        assert_reads(&machine.crash().open(), hash, &data);
+    }
+}
+
 /// What was proved once, and found damaged later, is not taken for proved.
 #[test]
 fn a_small_blob_is_not_remembered_over_its_damage() {

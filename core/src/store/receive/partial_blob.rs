@@ -305,7 +305,10 @@ impl<B: Backend> PartialBlob<B> {
 
     fn group(&mut self, size: u64, group: u64, bytes: &[u8]) -> Result<()> {
         if let Some(existing) = &self.existing {
-            if self.inner.has_right(&existing.content, group, bytes) {
+            let chunks = ChunkRanges::of_groups(group..group + 1);
+            let is_missing = !existing.missing.intersection(&chunks).is_empty();
+            // Right bytes that nothing proves are none: no reader would get them.
+            if !is_missing && self.inner.has_right(&existing.content, group, bytes) {
                 return Ok(());
             }
             self.inner.quarantine(self.hash);
