@@ -160,6 +160,21 @@ fn every_target_has_its_corpus_and_its_program() {
     assert_eq!(names(corpus().join("../fuzz_targets")), targets);
 }
 
+/// What a run has found is chosen before it is committed: the corpus is read by every test run, and by people.
+#[test]
+fn the_corpus_is_small() {
+    let files: Vec<_> = TARGETS
+        .iter()
+        .flat_map(|target| files(target.name))
+        .collect();
+    let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(
+        files.len() <= 250 && bytes <= 200_000,
+        "{} files, {bytes} bytes",
+        files.len()
+    );
+}
+
 /// The corpus has what was written by hand, as it is written now, under names of their own.
 #[test]
 fn what_is_written_by_hand_is_in_the_corpus() {

@@ -328,6 +328,8 @@ impl Scene {
 
     fn restore_tags(&mut self) {
         let damaged = self.machine.file(&FileName::Tags);
+        // There is nothing to keep of an empty one.
+        let damaged = damaged.filter(|file| !file.is_empty());
         match self.store.salvage_tags() {
             Ok(found) => match self.store.restore_tags(found.tags.clone()) {
                 Ok(kept) => {

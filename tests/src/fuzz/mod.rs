@@ -48,9 +48,9 @@ pub const TARGETS: [Target; 6] = [
     target("file_name", file_name, 100_000),
     target("tags", tags, 50_000),
     target("paths", paths, 50_000),
-    target("outboard_pair", outboard_pair, 400),
-    target("bao_stream", bao_stream, 600),
-    target("directory", directory, 600),
+    target("outboard_pair", outboard_pair, 1000),
+    target("bao_stream", bao_stream, 1500),
+    target("directory", directory, 1200),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]), mutations: usize) -> Target {

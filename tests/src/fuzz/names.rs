@@ -82,8 +82,9 @@ pub(super) fn name(input: &mut Input<'_>) -> OsString {
         5 => name = name.replace('-', "_"),
         6 => name.insert(0, '0'),
         7 => {
-            let text: String = String::from_utf8_lossy(input.piece()).into();
-            name = text.replace(['/', '\0'], "_");
+            let text = String::from_utf8_lossy(input.piece()).replace(['/', '\0'], "_");
+            // A name has at most 255 bytes.
+            name = text.chars().take(60).collect();
         }
         _ => {}
     }
