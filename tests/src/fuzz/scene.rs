@@ -106,7 +106,11 @@ impl<'a> Good<'a> {
     fn seen_by(reader: &SimStore, machine: &Machine, known: &'a Known) -> Self {
         Self {
             known,
-            provable: provable(machine, known.hash, &known.data),
+            provable: match claims_size(machine, known) {
+                true => provable(machine, known.hash, &known.data),
+                // Pairs are at other places under another size: only who knows the blob sees that they are right.
+                false => vec![false; known.data.len().div_ceil(GROUP).max(1)],
+            },
             at_hand: right(machine, reader, known),
         }
     }
@@ -128,4 +132,25 @@ impl<'a> Good<'a> {
     pub(super) fn hash(&self) -> Hash {
         self.known.hash
     }
+}
+
+/// Whether any file of a blob has its length, or says it.
+fn claims_size(machine: &Machine, known: &Known) -> bool {
+    let size = known.data.len() as u64;
+    let is_own = |name: &FileName| name.hash() == Some(known.hash);
+    let entries = machine.store().entries().into_iter();
+    let mut names = entries.filter_map(|(name, _)| FileName::parse(&name).filter(is_own));
+    names.any(|name| {
+        let Some(file) = machine.file(&name) else {
+            return false;
+        };
+        match name {
+            FileName::Data(_) | FileName::PartialData(..) => file.len() as u64 == size,
+            FileName::Outboard(_) | FileName::PartialOutboard(..) => {
+                file.first_chunk() == Some(&size.to_le_bytes())
+            }
+            // What is outside may have it.
+            _ => true,
+        }
+    })
 }
