@@ -20,13 +20,6 @@ pub fn ranges(ranges: &ChunkRanges) -> BaoRanges {
     BaoRanges::new(boundaries).unwrap()
 }
 
-/// The outboard file of a blob; `None` when it has none.
-#[must_use]
-pub fn outboard(data: &[u8]) -> Option<Vec<u8>> {
-    let outboard = PreOrderMemOutboard::create(data, GROUPS);
-    (data.len() as u64 > GROUPS.bytes() as u64).then(|| outboard.into_inner_with_prefix())
-}
-
 /// The stream of these chunks of a blob, the size in front.
 ///
 /// # Panics

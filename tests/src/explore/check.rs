@@ -10,12 +10,13 @@ use flatbao_core::{
 use flatbao_mem::{Moment, SimDisk};
 
 use super::{
-    contents::{Blob, Blobs, GROUP},
+    contents::{Blob, Blobs},
     promise::{Promise, Tags},
     run::{damaged_digests, is_complete, reads},
     step::Way,
     world::{self, Layout, Subject},
 };
+use crate::truth::GROUP;
 
 /// One promise of the store. The numbers are those of the invariants in ARCHITECTURE.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

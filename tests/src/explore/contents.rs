@@ -4,10 +4,7 @@ use std::{fmt, sync::LazyLock};
 
 use flatbao_core::{Hash, HashAndFormat, HashSeq};
 
-use crate::oracle;
-
-/// Bytes of a group.
-pub(super) const GROUP: usize = 16 * 1024;
+use crate::truth::{self, GROUP};
 
 /// One of the blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,7 +112,7 @@ static CONTENTS: LazyLock<[Content; 5]> = LazyLock::new(|| {
         two_groups(0xa5),
     ];
     all.map(|bytes| {
-        let outboard = oracle::outboard(&bytes).unwrap_or_default();
+        let outboard = truth::outboard(&bytes).unwrap_or_default();
         Content {
             hash: Hash::of(&bytes),
             outboard_digest: *Hash::of(&outboard).as_bytes(),

@@ -11,7 +11,7 @@ use super::{
     check::{Scene, Violation},
     promise::Promise,
     run::{Done, Run},
-    seen::{Dice, Key, Seen},
+    seen::{Dice, Seen, short},
     step::Step,
     story::{Act, Crash, Failure, Left, Story, images},
     world::{self, Layout, Production, Subject},
@@ -230,13 +230,9 @@ impl<'a, S: Subject> Explorer<'a, S> {
         place: Place,
         trail: &mut Story,
     ) -> Result<(), Box<Failure>> {
-        let seen = Key {
-            found: world::moment(trail.layout, disk),
-            promise,
-            layout: trail.layout,
-            depth: trail.crashes.len(),
-        };
-        if !self.moments.insert(seen.short()) {
+        let found = world::moment(trail.layout, disk);
+        let seen = (found, promise, trail.layout, trail.crashes.len());
+        if !self.moments.insert(short(&seen)) {
             return Ok(());
         }
         self.count(Count::Moments);
@@ -252,12 +248,12 @@ impl<'a, S: Subject> Explorer<'a, S> {
         if world::is_waiting(disk) {
             end(Left::Cache, disk.fork(), true)?;
         }
-        if place.next.is_some_and(OpKind::is_change_of_names) {
+        let mut order = NameOrder::Any;
+        let mut all = images(disk, order);
+        if place.next.is_some_and(OpKind::is_change_of_names) && all.changes() < MAX_CHANGES {
             // The next moment leaves all that this one does.
             return Ok(());
         }
-        let mut order = NameOrder::Any;
-        let mut all = images(disk, order);
         if all.changes() > MAX_CHANGES {
             self.count(Count::Bounded);
             order = NameOrder::Journal;
@@ -281,33 +277,24 @@ impl<'a, S: Subject> Explorer<'a, S> {
     ) -> Result<(), Box<Failure>> {
         disk.keep_trace(false);
         let layout = trail.layout;
-        let found = world::fingerprint(layout, &disk);
         let is_killed = trail
             .crashes
             .last()
             .is_some_and(|crash| crash.left == Left::Cache);
-        if !is_killed {
+        let found = if is_killed {
+            world::moment(layout, &disk)
+        } else {
+            let found = world::fingerprint(layout, &disk);
             self.count(Count::Images);
             self.states.insert(found);
-        }
+            found
+        };
         let key = |is_jumbled| {
             let promise = Promise {
                 is_jumbled,
                 ..promise
             };
-            let found = if is_killed {
-                world::moment(layout, &disk)
-            } else {
-                found
-            };
-            let depth = 0;
-            Key {
-                found,
-                promise,
-                layout,
-                depth,
-            }
-            .short()
+            short(&(found, promise, layout, is_killed))
         };
         // What holds in order holds in any.
         let is_new = self.checked.insert(key(true));

@@ -9,26 +9,15 @@ use std::{
 use flatbao_mem::NameOrder;
 
 use super::{
-    promise::Promise,
     story::{Crash, Left},
-    world::{self, Layout},
+    world,
 };
 
-/// A state with what it must hold.
-#[derive(Hash)]
-pub(super) struct Key {
-    pub(super) found: u128,
-    pub(super) promise: Promise,
-    pub(super) layout: Layout,
-    pub(super) depth: usize,
-}
-
-impl Key {
-    pub(super) fn short(&self) -> u128 {
-        let mut hasher = Blake(blake3::Hasher::new());
-        self.hash(&mut hasher);
-        world::short(&hasher.0)
-    }
+/// A value by its hash, which is the same in every run.
+pub(super) fn short(value: &impl Hash) -> u128 {
+    let mut hasher = Blake(blake3::Hasher::new());
+    value.hash(&mut hasher);
+    world::short(&hasher.0)
 }
 
 struct Blake(blake3::Hasher);
