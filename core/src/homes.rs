@@ -1,7 +1,7 @@
 //! The places a blob's data may be at, in the order in which they are tried: owned, then each external
 //! path, then what partial entries have of it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::{
     Backend, BackendError, Error, ExternalPath, FileName, Hash, PathError, PathSet, PathsError,
@@ -10,6 +10,7 @@ use crate::{
     io::read_capped,
     limits::{MAX_PATHS_FILE, PARTIAL_HOMES},
     store::{Inner, locked},
+    sync::Mutex,
 };
 
 /// The homes of one blob. They are opened one after the other, and only when those before do not do. One

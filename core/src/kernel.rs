@@ -8,12 +8,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use crate::{
     BlobFormat, Error, FileName, Hash, HashAndFormat, NotWritable, Result, TagDamage, TagMap, Uuid,
     index::{Entry, Index},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     text::chain,
 };
 

@@ -51,6 +51,7 @@ mod reader;
 pub mod sequence;
 pub mod store;
 mod stream;
+mod sync;
 pub mod tag;
 pub mod tag_file;
 pub mod text;

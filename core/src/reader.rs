@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Seek, SeekFrom},
     ops::{ControlFlow, Range},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     progress::{Watch, unwatched},
     proof::Step,
     store::{Inner, Store, locked},
+    sync::Mutex,
     tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, group_range, groups},
 };
 

@@ -1,16 +1,12 @@
 //! Files that are written outside the store.
 
-use std::{
-    collections::BTreeSet,
-    ffi::OsStr,
-    io,
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeSet, ffi::OsStr, io, path::Path};
 
 use crate::{
     Access, BackendError, Dir, DirFile, Durability, EntryKind, ExternalPath, FileName, FlatDir,
-    Opened, ReadAt, Uuid, WriteAt, text::lossless,
+    Opened, ReadAt, Uuid, WriteAt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    text::lossless,
 };
 
 /// A file on its way out of the store, under a temporary name beside the one that it will have.

@@ -1,9 +1,6 @@
 //! The store: what its users call.
 
-use std::{
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
+use std::{num::NonZeroUsize, sync::Arc};
 
 use lru::LruCache;
 
@@ -11,6 +8,7 @@ use crate::{
     Backend, BackendError, Entropy, Env, Error, FileName, Hash, Result, Uuid,
     kernel::{Kernel, TempTag},
     limits::UUID_ATTEMPTS,
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     tree::Cv,
 };
 
