@@ -16,8 +16,8 @@ use std::{
 };
 
 use flatbao_core::{
-    Backend, BackendError, BatchError, Clock, Env, ExternalPath, FileName, Hash, HashAndFormat,
-    Listed, Stamp, Store, Tag, Uuid,
+    Backend, BackendError, BatchError, Clock, Env, Error, ExternalPath, FileName, Hash,
+    HashAndFormat, Listed, Stamp, Store, Tag, Uuid,
     progress::unwatched,
     store::{ExportMode, ExportOptions, GcPlan, Novelty},
 };
@@ -64,6 +64,8 @@ fn outcome<T>(receiver: &Receiver<JoinHandle<T>>) -> T {
 struct Hooked {
     inner: MemBackend,
     before_remove: Hook,
+    /// Files are about to be made durable.
+    before_durable: Hook,
     /// `tags.meta` is the new one, and nobody was told yet.
     after_tags: Hook,
     /// The same for a list of external paths.
@@ -122,6 +124,7 @@ impl Backend for Hooked {
     }
 
     fn ensure_durable(&self, names: &[FileName]) -> Result<(), BackendError> {
+        self.before_durable.strike();
         self.inner.ensure_durable(names)
     }
 
@@ -219,6 +222,32 @@ fn a_tag_waits_for_the_removal_of_its_blob() {
     drop(store.import_bytes(b"data").unwrap());
     let swept = store.sweep(store.plan_gc().unwrap()).unwrap();
     assert!(swept.removed.is_empty());
+}
+
+/// Whoever deletes a blob that is being removed waits for that, and is told that there is none.
+#[test]
+fn a_deletion_waits_for_the_removal_of_its_blob() {
+    for forgets in [false, true] {
+        let (backend, store) = open();
+        backend.inner.grant_external("/out").unwrap();
+        let hash = store.import_bytes(b"data").unwrap().hash;
+        let (other, path) = (store.clone(), ExternalPath::parse("/out/file").unwrap());
+        let deleting = backend.before_remove.start(move || match forgets {
+            true => {
+                let options = ExportOptions::default().mode(ExportMode::Forget);
+                let exported = other.export_with(hash, &path, options, &mut unwatched);
+                exported.map(|exported| exported.hash)
+            }
+            false => other.delete(hash, false).map(|item| item.hash),
+        });
+        let swept = store.sweep(store.plan_gc().unwrap()).unwrap();
+        assert_eq!(swept.removed.len(), 1);
+        match outcome(&deleting) {
+            Ok(found) => assert!(forgets && found == hash),
+            Err(error) => assert!(!forgets && matches!(error, Error::NotFound(_)), "{error:?}"),
+        }
+        assert!(store.blobs().next().is_none());
+    }
 }
 
 /// Between the two steps of a change of tags, on disk and in memory, a collection takes neither for the work
@@ -329,6 +358,22 @@ fn an_export_waits_for_a_publication() {
     let fresh = Store::open_read_only(backend, seeded_env(8)).unwrap().0;
     assert_eq!(store.status(hash), fresh.status(hash));
     assert!(store.read(hash, 1 << 20).unwrap() == data);
+}
+
+/// No export gives data away that a tag is about to make durable.
+#[test]
+fn an_export_waits_for_a_tag() {
+    let (backend, store, data, path) = exporting();
+    let hash = Hash::of(&data);
+    let other = store.clone();
+    let exporting = backend
+        .before_durable
+        .start(move || refer(&other, hash, &path));
+    store.set_tag(tag("a"), HashAndFormat::raw(hash)).unwrap();
+    outcome(&exporting).unwrap();
+    assert_eq!(store.tag(&tag("a")).unwrap().hash, hash);
+    assert!(store.read(hash, 1 << 20).unwrap() == data);
+    assert!(backend.inner.open(&FileName::Data(hash)).unwrap().is_none());
 }
 
 /// Data that leave between the moment at which a reader learns of them and the one at which it opens them are

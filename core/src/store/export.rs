@@ -176,9 +176,8 @@ impl<B: Backend> Store<B> {
         self.check_delete(hash)?;
         let out = self.move_out(hash, path, options, watch)?;
         let exported = out.release(options.replace)?;
-        // Whoever else removes it meanwhile has forgotten it as well.
-        self.inner.kernel.await_deletions(&[hash]);
         match self.delete(hash, false) {
+            // Whoever else has removed it meanwhile has forgotten it as well.
             Err(Error::NotFound(_)) | Ok(_) => Ok(exported),
             Err(error) => Err(error),
         }

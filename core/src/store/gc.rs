@@ -196,10 +196,21 @@ impl<B: Backend> Store<B> {
         }
         let item = inner.item(hash);
         let mut since = SinceMark::default();
-        let doomed = inner.doom(&[hash], &mut since, false)?;
-        if doomed.is_empty() {
-            return Err(touched(hash));
-        }
+        let doomed = loop {
+            let doomed = inner.doom(&[hash], &mut since, false)?;
+            if !doomed.is_empty() {
+                break doomed;
+            }
+            // Somebody else is removing it, or has.
+            inner.kernel.await_deletions(&[hash]);
+            let state = inner.kernel.state();
+            if state.index.names(hash).is_empty() {
+                return Err(Error::NotFound(hash));
+            }
+            if state.is_protected(hash) || since.spares(hash) {
+                return Err(touched(hash));
+            }
+        };
         let mut swept = Swept::default();
         inner.remove_doomed(doomed, &[item], &mut swept)?;
         match swept.spared.pop() {

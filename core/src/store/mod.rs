@@ -88,9 +88,9 @@ pub(crate) struct Inner<B: Backend> {
     pub(crate) tag_writer: Mutex<()>,
     /// Held over a change of any `.paths`, likewise.
     pub(crate) path_writer: Mutex<()>,
-    /// Held shared while files get published names, exclusively while a published name is taken away other
-    /// than by deletion: so that the index has the names in the order in which the disk got them. Taken
-    /// after `path_writer`, and never while a deletion is awaited.
+    /// Held shared while files get published names or are synced by these, exclusively while a published name
+    /// is taken away other than by deletion: so that the index has the names in the order in which the disk got
+    /// them, and what it has is there. Taken after `path_writer`, and never while a deletion is awaited.
     pub(crate) publishing: RwLock<()>,
     /// By blob and page.
     pub(crate) pages: Cache<(Hash, u64), Cv>,

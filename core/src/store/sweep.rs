@@ -17,6 +17,13 @@ pub(super) struct SinceMark {
     children: BTreeSet<Hash>,
 }
 
+impl SinceMark {
+    /// Whether a sequence that was protected lists the blob.
+    pub(super) fn spares(&self, hash: Hash) -> bool {
+        self.children.contains(&hash)
+    }
+}
+
 impl<B: Backend> Inner<B> {
     /// Whether this opening may delete anything.
     pub(super) fn check_may_delete(&self) -> Result<()> {
@@ -103,7 +110,7 @@ impl<B: Backend> Inner<B> {
                 }
             }
             let spared = |hash: Hash, entry: Entry| {
-                since.children.contains(&hash) || (spare_damaged && entry.has(Entry::DAMAGED))
+                since.spares(hash) || (spare_damaged && entry.has(Entry::DAMAGED))
             };
             if let Some(doomed) = self.kernel.begin_deleting(hashes, count, spared)? {
                 return Ok(doomed);

@@ -8,7 +8,7 @@ use crate::{
     index::Entry,
     kernel::{KnownTags, Tags, TempTag},
     progress::{Progress, Watch, unwatched},
-    store::{Inner, Store, locked, open},
+    store::{Inner, Store, locked, open, shared},
 };
 
 /// Blobs whose files are made durable in one call.
@@ -205,6 +205,8 @@ impl<B: Backend> Inner<B> {
     pub(super) fn ensure_durable(&self, hashes: &[Hash]) -> Result<()> {
         let mut pending = Vec::new();
         let mut names = Vec::new();
+        // What the index has stays until it is synced.
+        let _publishing = shared(&self.publishing);
         {
             let state = self.kernel.state();
             for hash in hashes {

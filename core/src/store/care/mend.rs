@@ -251,6 +251,7 @@ impl<B: Backend> Inner<B> {
         // What takes their place must survive a power loss as they do.
         self.ensure_durable(&[hash])?;
         if left.is_empty() {
+            let _alone = exclusive(&self.publishing);
             self.checked(self.backend.remove(std::slice::from_ref(&name)))?;
             self.kernel.state().index.remove(&name);
         } else {
