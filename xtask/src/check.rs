@@ -39,6 +39,7 @@ pub(crate) fn test() -> Result<()> {
     let workspace = lists::WORKSPACE;
     step("tests", &format!("test {workspace} --locked"))?;
     explore(&["--length", "2", "--seconds", "120"])?;
+    interleave(false)?;
     elsewhere(&modules)?;
     examples()?;
     let mut docs = cargo("doc --workspace --no-deps --document-private-items --locked");
@@ -148,6 +149,21 @@ pub(crate) fn explore(options: &[&str]) -> Result<()> {
     let mut search =
         cargo("run --release --quiet --package flatbao-tests --bin flatbao-explore --locked --");
     run("exploring crashes", search.args(options))
+}
+
+/// What threads can do to each other, schedule by schedule: those with few preemptions, or as many as can be waited for.
+pub(crate) fn interleave(all: bool) -> Result<()> {
+    let dir = root().join("tests/shuttle");
+    let mut format = cargo("fmt --all --check");
+    run("formatting of the interleavings", format.current_dir(&dir))?;
+    let mut test = cargo("test --locked --tests");
+    test.current_dir(&dir);
+    if all {
+        // It tells how many there were.
+        test.args(["--", "--nocapture"]);
+        test.env("FLATBAO_INTERLEAVE_ALL", "1");
+    }
+    run("interleavings", &mut test)
 }
 
 /// The exchange with the peer.

@@ -21,8 +21,8 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
-  test        everything that must pass: formatting, lints, tests natively and under WASI, doc tests, examples, docs,
-              dependencies
+  test        everything that must pass: formatting, lints, tests natively and under WASI, doc tests, interleavings,
+              examples, docs, dependencies
   wasi-test   of these, the tests under WASI, in the sandbox and under Node
   wasm        the command as a WASI program, in target/wasm/: flatbao.wasm runs everywhere, flatbao-assisted.wasm
               has the host of this project hash for it
@@ -32,6 +32,7 @@ commands:
   kills [--kills N] [--seed X]
               kill the command at N random moments (200) and look at its store after each; X is the seed that a
               failure has told
+  interleave  run the store under as many schedules of its threads as can be waited for; test runs some of them
   interop     exchange stores with the public crate that defined the format (a heavy build of its own)
 ";
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             }
         },
         ["explore", ref options @ ..] => check::explore(options),
+        ["interleave"] => check::interleave(true),
         ["interop"] => check::interop(),
         ["kills", ref options @ ..] => match kills::Options::parse(options) {
             Some(options) => kills::test(&options),
