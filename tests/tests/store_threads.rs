@@ -1,4 +1,4 @@
-//! Many threads on one store: readers, importers, and a collector.
+//! Many threads on one store: readers, importers, receivers, a collector, and those who export, delete and untag.
 
 // Under WASI there are no threads.
 #![cfg(not(target_os = "wasi"))]
@@ -13,12 +13,15 @@ use std::{
 };
 
 use flatbao_core::{
-    Backend, BackendError, BlobFormat, Error, Hash, HashAndFormat, HashSeq, Store, Tag,
-    store::ImportOptions,
+    Backend, BackendError, BlobFormat, ChunkRanges, Error, ExternalPath, Hash, HashAndFormat,
+    HashSeq, Store, Tag,
+    io::read_full_at,
+    progress::unwatched,
+    store::{ExportMode, ExportOptions, ImportOptions},
 };
 use flatbao_fs::FsBackend;
 use flatbao_mem::MemBackend;
-use flatbao_tests::store_suite::StoreHarness;
+use flatbao_tests::{backend_suite::BackendHarness, store_suite::StoreHarness};
 use store_harness::{Direct, Flat, OnDisk, ThreeFileSystems};
 
 const fn is_send_and_sync<T: Send + Sync>() {}
@@ -59,9 +62,27 @@ fn children(contents: &[Vec<u8>], index: usize) -> Vec<usize> {
     list.hashes().iter().filter_map(position).collect()
 }
 
+/// The contents as streams.
+fn streams(contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let harness = Direct::fresh();
+    let store = Store::open(harness.open(), harness.env()).unwrap().0;
+    let send = |data: &Vec<u8>| {
+        let imported = store.import_bytes(data).unwrap();
+        let mut stream = Vec::new();
+        store
+            .send(imported.hash, &ChunkRanges::all(), &mut stream)
+            .unwrap();
+        stream
+    };
+    contents.iter().map(send).collect()
+}
+
 struct World<'a, B: Backend> {
     store: &'a Store<B>,
+    /// Another look at what lies outside.
+    backend: B,
     contents: Vec<Vec<u8>>,
+    streams: Vec<Vec<u8>>,
     is_over: AtomicBool,
     collected: AtomicUsize,
 }
@@ -125,21 +146,55 @@ impl<B: Backend> World<'_, B> {
         }
     }
 
+    /// Receives, and refers to files outside: what is held is there until it is let go of.
+    fn bring(&self) {
+        for round in 0..ROUNDS {
+            let index = round * 5 % self.contents.len();
+            let hash = Hash::of(&self.contents[index]);
+            let (all, stream) = (ChunkRanges::all(), &self.streams[index][..]);
+            let received = self.store.receive(hash, &all, stream).unwrap();
+            assert!(received.is_complete);
+            self.assert_reads(index);
+            let other = (index + 1) % self.contents.len();
+            let imported = self.store.import_reference(&source(other)).unwrap();
+            drop(received);
+            self.assert_reads(other);
+            drop(imported);
+        }
+    }
+
+    /// Exports what is there, by copy and by reference, and deletes what nobody holds.
+    fn take(&self) {
+        for round in 0..ROUNDS {
+            let data = &self.contents[round * 3 % self.contents.len()];
+            let hash = Hash::of(data);
+            for (name, mode) in [("copy", ExportMode::Copy), ("moved", ExportMode::Reference)] {
+                let path = ExternalPath::parse(&format!("/granted/{name}-{round}")).unwrap();
+                let options = ExportOptions::default().mode(mode).threshold(0);
+                let exported = self.store.export_with(hash, &path, options, &mut unwatched);
+                if or_gone(exported).is_none() {
+                    continue;
+                }
+                let file = self.backend.external(&path).unwrap();
+                let mut found = vec![0; data.len() + 1];
+                assert_eq!(read_full_at(&file, &mut found, 0).unwrap(), data.len());
+                assert!(found[..data.len()] == *data, "wrong bytes in {path}");
+            }
+            match self.store.delete(hash, false) {
+                Ok(_) | Err(Error::NotFound(_) | Error::InUse { .. }) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    }
+
     /// Reads whatever is there: the right bytes, or that it is not there.
     fn read(&self, thread: usize) {
         let mut at = thread;
         while !self.is_over.load(Ordering::SeqCst) {
             at += 1;
             let data = &self.contents[at % self.contents.len()];
-            match self.store.read(Hash::of(data), 1 << 20) {
-                Ok(found) => assert!(found == *data, "wrong bytes"),
-                Err(Error::NotFound(_)) => {}
-                // It went between a look at the index and one at the file.
-                Err(Error::Unreadable {
-                    source: BackendError::Missing { .. },
-                    ..
-                }) => {}
-                Err(error) => panic!("{error:?}"),
+            if let Some(found) = or_gone(self.store.read(Hash::of(data), 1 << 20)) {
+                assert!(found == *data, "wrong bytes");
             }
             let _ = self.store.blobs().count();
         }
@@ -155,29 +210,57 @@ impl<B: Backend> World<'_, B> {
     }
 }
 
+/// Where a content lies outside.
+fn source(index: usize) -> ExternalPath {
+    ExternalPath::parse(&format!("/granted/source-{index}")).unwrap()
+}
+
+/// `None` of a blob that is not there, or not yet.
+fn or_gone<T>(outcome: flatbao_core::Result<T>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(Error::NotFound(_) | Error::Incomplete(_)) => None,
+        // It went between a look at the index and one at the file.
+        Err(Error::Unreadable {
+            source: BackendError::Missing { .. },
+            ..
+        }) => None,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
 /// Nothing tagged is ever lost, no byte is ever wrong, and no call fails for what another thread does.
 fn run<H: StoreHarness>()
 where
     Store<H::Backend>: Sync,
+    H::Backend: Sync,
 {
     let harness = H::fresh();
     let store = Store::open(harness.open(), harness.env()).unwrap().0;
+    let contents = contents();
+    for (index, data) in contents.iter().enumerate() {
+        harness.put_external(&source(index), data);
+    }
     let world = World {
         store: &store,
-        contents: contents(),
+        backend: harness.open(),
+        streams: streams(&contents),
+        contents,
         is_over: AtomicBool::new(false),
         collected: AtomicUsize::new(0),
     };
     thread::scope(|scope| {
         let world = &world;
-        let importers: Vec<_> = (0..IMPORTERS)
+        let mut workers: Vec<_> = (0..IMPORTERS)
             .map(|thread| scope.spawn(move || world.import(thread)))
             .collect();
+        workers.push(scope.spawn(|| world.bring()));
+        workers.push(scope.spawn(|| world.take()));
         for thread in 0..READERS {
             scope.spawn(move || world.read(thread));
         }
         scope.spawn(|| world.collect());
-        let outcomes: Vec<_> = importers.into_iter().map(|one| one.join()).collect();
+        let outcomes: Vec<_> = workers.into_iter().map(|one| one.join()).collect();
         world.is_over.store(true, Ordering::SeqCst);
         assert!(outcomes.iter().all(Result::is_ok));
     });
