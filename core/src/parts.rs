@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     ops::{ControlFlow, Range},
 };
 
@@ -51,12 +52,14 @@ pub(crate) type Each<'a> = dyn FnMut(&Leaf, usize, &[u8]) -> ControlFlow<()> + '
 
 impl<O: ReadAt> Part<O> {
     /// Reads a group, if the entry has it. The buffer holds a group.
-    fn read(&self, leaf: &Leaf, size: u64, buf: &mut [u8]) -> Option<usize> {
+    fn read(&self, leaf: &Leaf, size: u64, buf: &mut [u8]) -> io::Result<Option<usize>> {
         let range = group_range(leaf.group, size);
-        let bytes = buf.get_mut(..usize::try_from(range.end - range.start).ok()?)?;
-        // What cannot be read is not there: it can be received once more.
-        let read = read_full_at(&self.data, bytes, range.start).ok()?;
-        (read == bytes.len() && leaf.proves(bytes)).then_some(read)
+        let len = usize::try_from(range.end - range.start).ok();
+        let Some(bytes) = len.and_then(|len| buf.get_mut(..len)) else {
+            return Ok(None);
+        };
+        let read = read_full_at(&self.data, bytes, range.start)?;
+        Ok((read == bytes.len() && leaf.proves(bytes)).then_some(read))
     }
 }
 
@@ -76,16 +79,42 @@ impl<O: ReadAt> Parts<O> {
     }
 
     /// Reads a group from the first entry that has it, and tells which that is. The buffer holds a group.
+    ///
+    /// # Errors
+    /// Where no entry has it, and one of them cannot be read now: that may be the one.
     pub(crate) fn read<'b>(
         &self,
         leaf: &Leaf,
         size: u64,
         buf: &'b mut [u8],
-    ) -> Option<(usize, &'b [u8])> {
-        let mut entries = self.entries.iter().enumerate();
-        let (index, len) =
-            entries.find_map(|(index, part)| Some((index, part.read(leaf, size, buf)?)))?;
-        Some((index, buf.get(..len)?))
+    ) -> Result<Option<(usize, &'b [u8])>> {
+        let mut failed = None;
+        for (index, part) in self.entries.iter().enumerate() {
+            match part.read(leaf, size, buf) {
+                Ok(Some(len)) => return Ok(buf.get(..len).map(|bytes| (index, bytes))),
+                Ok(None) => {}
+                Err(error) => failed = Some((part.uuid, error)),
+            }
+        }
+        match failed {
+            Some((uuid, error)) => {
+                Err(self.unreadable(FileName::PartialData(self.hash, uuid), error))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn unreadable(&self, name: impl ToString, error: io::Error) -> Error {
+        Error::Unreadable {
+            hash: self.hash,
+            source: BackendError::io("read", name)(error),
+        }
+    }
+
+    /// Why pairs could not be had in a walk that did not come by all groups, where it is the system that says so.
+    pub(crate) fn failure(&self, walk: &mut Walk<'_>) -> Option<Error> {
+        let failed = walk.failed.take()?;
+        Some(self.unreadable("a partial outboard", failed))
     }
 
     /// Hands out every group that an entry has, in order.
@@ -102,8 +131,9 @@ impl<O: ReadAt> Parts<O> {
         let mut buf = vec![0; GROUP_LEN];
         walk.run(self.hash, &mut |step| match step {
             Step::Known(leaf) => match self.read(&leaf, size, &mut buf) {
-                Some((index, bytes)) => each(&leaf, index, bytes),
-                None => ControlFlow::Continue(()),
+                Ok(Some((index, bytes))) => each(&leaf, index, bytes),
+                // What cannot be read now proves nothing now.
+                Ok(None) | Err(_) => ControlFlow::Continue(()),
             },
             _ => ControlFlow::Continue(()),
         })
@@ -132,7 +162,7 @@ impl<O: ReadAt> Parts<O> {
     }
 
     /// The groups that an entry has by itself, under the size that it claims. The outboard with the final name is
-    /// that of entries that have no other.
+    /// that of entries that have no other. What cannot be read now is not among them.
     pub(crate) fn groups_of(
         &self,
         part: &Part<O>,
@@ -146,7 +176,10 @@ impl<O: ReadAt> Parts<O> {
             let Step::Known(leaf) = step else {
                 return ControlFlow::Continue(());
             };
-            if part.read(&leaf, total, &mut buf).is_some() {
+            if part
+                .read(&leaf, total, &mut buf)
+                .is_ok_and(|read| read.is_some())
+            {
                 append(&mut found, leaf.group..leaf.group + 1);
             }
             let bytes = group_range(leaf.group, total).end;
@@ -165,8 +198,20 @@ impl<O: ReadAt> SizedParts<O> {
     }
 
     /// Reads a group from the first entry that has it. The buffer holds a group.
-    pub(crate) fn read<'b>(&self, leaf: &Leaf, buf: &'b mut [u8]) -> Option<&'b [u8]> {
-        Some(self.parts.read(leaf, self.size, buf)?.1)
+    ///
+    /// # Errors
+    /// [`Error::MissingGroup`]; [`Error::Unreadable`] where that cannot be told now.
+    pub(crate) fn read<'b>(&self, leaf: &Leaf, buf: &'b mut [u8]) -> Result<&'b [u8]> {
+        match self.parts.read(leaf, self.size, buf)? {
+            Some((_, bytes)) => Ok(bytes),
+            None => Err(self.missing(leaf.group)),
+        }
+    }
+
+    /// Why a group could not be had to which a walk did not come.
+    pub(crate) fn not_come_by(&self, walk: &mut Walk<'_>, group: u64) -> Error {
+        let failure = self.parts.failure(walk);
+        failure.unwrap_or_else(|| self.missing(group))
     }
 
     /// The error of a group that no entry has.
@@ -329,7 +374,7 @@ impl<B: Backend> Inner<B> {
 }
 
 /// The size in front of an outboard; `None` when the file is shorter than that.
-fn prefix_of(outboard: &impl ReadAt) -> std::io::Result<Option<u64>> {
+fn prefix_of(outboard: &impl ReadAt) -> io::Result<Option<u64>> {
     let mut prefix = [0; 8];
     let read = read_full_at(outboard, &mut prefix, 0)?;
     Ok((read == prefix.len()).then(|| u64::from_le_bytes(prefix)))

@@ -131,7 +131,14 @@ impl<B: Backend> BlobReader<B> {
         let tree = match &self.content {
             Content::Small(bytes) => return Ok(bytes.len() as u64),
             Content::Parts(parts) if parts.is_proven => return Ok(parts.size),
-            Content::Parts(parts) => return Err(parts.missing(groups(parts.size) - 1)),
+            Content::Parts(parts) => {
+                // It could not be proved when the reader was opened.
+                let last = groups(parts.size) - 1;
+                let mut buf = vec![0; GROUP_LEN];
+                return self
+                    .read_run(parts, last..last + 1, &mut buf)
+                    .map(|_| parts.size);
+            }
             Content::Tree(tree) => tree,
         };
         if !tree.is_proven() {
@@ -223,40 +230,51 @@ impl<B: Backend> BlobReader<B> {
         if whole == 0 {
             return self.read_piece(buf, group, skip, || {
                 let mut bytes = vec![0; GROUP_LEN];
-                let read = self.read_run(parts, group..group + 1, &mut bytes);
+                let read = self.read_run(parts, group..group + 1, &mut bytes)?;
                 bytes.truncate(read);
-                match read {
-                    0 => Err(parts.missing(group)),
-                    _ => Ok(bytes),
-                }
+                Ok(bytes)
             });
         }
-        match self.read_run(parts, group..group + whole, buf) {
-            0 => Err(parts.missing(group)),
-            read => Ok(read),
-        }
+        self.read_run(parts, group..group + whole, buf)
     }
 
     /// Reads groups one after the other, as long as they are there.
-    fn read_run(&self, parts: &SizedParts<B::Object>, groups: Range<u64>, buf: &mut [u8]) -> usize {
+    ///
+    /// # Errors
+    /// As [`SizedParts::read`], for the first of them.
+    fn read_run(
+        &self,
+        parts: &SizedParts<B::Object>,
+        groups: Range<u64>,
+        buf: &mut [u8],
+    ) -> Result<usize> {
+        let first = groups.start;
         let mut group = vec![0; GROUP_LEN];
         let mut filled = 0;
-        let _ = parts.walk().within(groups).run(self.hash, &mut |step| {
+        let mut failed = None;
+        let mut walk = parts.walk().within(groups);
+        let _ = walk.run(self.hash, &mut |step| {
             let leaf = match step {
                 Step::Pair(_) => return ControlFlow::Continue(()),
                 Step::Unknown(_) => return ControlFlow::Break(()),
                 Step::Known(leaf) => leaf,
             };
             match parts.read(&leaf, &mut group) {
-                Some(bytes) => {
+                Ok(bytes) => {
                     buf[filled..filled + bytes.len()].copy_from_slice(bytes);
                     filled += bytes.len();
                     ControlFlow::Continue(())
                 }
-                None => ControlFlow::Break(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
             }
         });
-        filled
+        match filled {
+            0 => Err(failed.unwrap_or_else(|| parts.not_come_by(&mut walk, first))),
+            _ => Ok(filled),
+        }
     }
 
     /// Reads whole groups straight into the buffer, then verifies them there.

@@ -1,6 +1,6 @@
 //! Export on a disk that loses power, fails and says so: wherever it stops, the blob is whole in the store or
 //! in the file, and under the file's name there is never anything but the whole blob (DURABILITY.md, "export
-//! move"; BAD-INPUTS 78).
+//! move").
 
 // A test reports by panicking, and so do its helpers; what it casts is small.
 #![allow(
@@ -12,11 +12,12 @@
 
 mod common;
 
-use std::{collections::BTreeSet, io, thread};
+use std::{io, thread};
 
 use common::{
-    GROUP, Machine, SimStore, assert_reads, assert_typed, bytes, fresh_env, outboard, picture, raw,
-    read, tag,
+    GROUP, Machine, SimStore, assert_reads, assert_typed, bytes,
+    faults::{Count, FROM_THEN_ON, KINDS, LYING, ONCE, Way, never_synced_again},
+    fresh_env, outboard, picture, raw, read, tag,
     tap::{Moments, TapDir},
 };
 use flatbao_core::{
@@ -25,7 +26,7 @@ use flatbao_core::{
     progress::unwatched,
     store::{ExportMethod, ExportMode, ExportOptions, Location, Status},
 };
-use flatbao_mem::{Fault, OpKind, SimDir};
+use flatbao_mem::{Fault, Op, OpKind, SimDir};
 
 /// Bytes from which on an export by reference gives the data away.
 const THRESHOLD: usize = 131_072;
@@ -324,45 +325,24 @@ fn nothing_is_lost(case: &Case, machine: &Machine, said: &Said, told: &str) {
     }
 }
 
-/// What a system may say of a call.
-const KINDS: [io::ErrorKind; 10] = [
-    io::ErrorKind::StorageFull,
-    io::ErrorKind::ReadOnlyFilesystem,
-    io::ErrorKind::PermissionDenied,
-    io::ErrorKind::NotFound,
-    io::ErrorKind::AlreadyExists,
-    io::ErrorKind::InvalidInput,
-    io::ErrorKind::Unsupported,
-    io::ErrorKind::CrossesDevices,
-    io::ErrorKind::TooManyLinks,
-    io::ErrorKind::Other,
-];
-
 /// Every call fails, once or from then on, undone or done: a typed error, no blob lost, no file that is not
 /// whole; temporary files are gone where they could be removed; and only the store's own trouble ends writing.
+/// BI-079.
 #[test]
 #[cfg_attr(target_os = "wasi", ignore = "a search in memory")]
 fn no_failure_loses_the_blob() {
+    let mut count = Count::of("no_failure_loses_the_blob");
     for case in CASES {
         let machine = case.machine();
-        let count = {
-            let machine = machine.fork();
-            let store = machine.open();
-            let before = machine.disk.ops();
-            export(&store, &case).unwrap();
-            machine.disk.ops() - before
-        };
-        for index in 0..count {
-            for kind in KINDS {
-                for (sticky, after_effect) in [(false, false), (true, false), (false, true)] {
-                    let told = format!(
-                        "{case:?}: {kind:?} at {index}, sticky {sticky}, after {after_effect}"
-                    );
+        let ops = operations(&case, &machine);
+        for way in [ONCE, FROM_THEN_ON, LYING] {
+            for (index, _) in (0..).zip(&ops).filter(|(_, op)| way.matters(op)) {
+                for kind in KINDS {
+                    let told = format!("{case:?}: {kind:?} at {index}, {way:?}");
                     let machine = machine.fork();
                     let store = machine.open();
                     let now = machine.disk.ops();
-                    let fault = misfortune(now + index, kind, sticky, after_effect);
-                    machine.disk.inject(fault);
+                    count.inject(&machine, misfortune(now + index, kind, way));
                     let outcome = export(&store, &case);
                     machine.disk.heal();
                     aftermath(&case, &machine, &store, &outcome, now, &told);
@@ -372,18 +352,63 @@ fn no_failure_loses_the_blob() {
     }
 }
 
-fn misfortune(number: u64, kind: io::ErrorKind, sticky: bool, lies: bool) -> Fault {
-    let fault = Fault::matching(move |op| {
-        let due = op.number == number || (sticky && op.number > number);
-        // What is said to be gone is gone, and what is said to be taken is somebody else's.
+/// The operations of an export in which nothing fails.
+fn operations(case: &Case, machine: &Machine) -> Vec<Op> {
+    let machine = machine.fork();
+    let store = machine.open();
+    let before = machine.disk.ops();
+    export(&store, case).unwrap();
+    machine.disk.trace().split_off(before as usize)
+}
+
+/// What is said to be gone is gone, and what is said to be taken is somebody else's.
+fn misfortune(number: u64, kind: io::ErrorKind, way: Way) -> Fault {
+    way.fault(number, kind, move |op| {
         let gone = op.kind == OpKind::Unlink && kind == io::ErrorKind::NotFound;
         let made = matches!(op.kind, OpKind::CreateNew | OpKind::Link);
         let taken = made && kind == io::ErrorKind::AlreadyExists;
-        due && !gone && !(taken && lies)
-    });
-    let fault = fault.error(kind);
-    let fault = if sticky { fault.sticky() } else { fault };
-    if lies { fault.after_effect() } else { fault }
+        !gone && !(taken && way.lies)
+    })
+}
+
+/// Transfers that are interrupted or short are made whole, in all modes; the file is the blob.
+/// BI-083.
+#[test]
+#[cfg_attr(target_os = "wasi", ignore = "a search in memory")]
+fn short_and_interrupted_transfers_are_made_whole() {
+    let mut count = Count::of("short_and_interrupted_transfers_are_made_whole");
+    let moves = |kind| matches!(kind, OpKind::Read | OpKind::Write);
+    for case in CASES {
+        let machine = case.machine();
+        let is_whole = |machine: &Machine, store: &SimStore, told: &str| {
+            export(store, &case).unwrap_or_else(|e| panic!("{told}: {e:?}"));
+            assert!(case.target(machine) == Some(case.content()), "{told}");
+            let crashed = machine.crash();
+            assert!(case.target(&crashed) == Some(case.content()), "{told}");
+        };
+        for (index, _) in (0..)
+            .zip(operations(&case, &machine))
+            .filter(|(_, op)| moves(op.kind))
+        {
+            let machine = machine.fork();
+            let store = machine.open();
+            let at = machine.disk.ops() + index;
+            let fault = Fault::matching(move |op| op.number == at && moves(op.kind));
+            count.inject(&machine, fault.error(io::ErrorKind::Interrupted));
+            is_whole(
+                &machine,
+                &store,
+                &format!("{case:?}: interrupted at {index}"),
+            );
+        }
+        for most in [7, 4096] {
+            let machine = machine.fork();
+            machine.disk.keep_trace(false);
+            let store = machine.open();
+            machine.disk.limit_transfer(most);
+            is_whole(&machine, &store, &format!("{case:?}: by {most}"));
+        }
+    }
 }
 
 fn aftermath(
@@ -410,15 +435,7 @@ fn aftermath(
     if !failed.iter().any(|op| op.kind == OpKind::Unlink) {
         assert_eq!(outside_leftovers(machine), [""; 0], "{told}");
     }
-    // A sync that failed is not tried again.
-    let mut lost = BTreeSet::new();
-    for op in trace.iter().filter(|op| op.kind.is_sync()) {
-        let what = (op.dir.clone(), op.name.clone());
-        assert!(!lost.contains(&what), "{told}: {op} again");
-        if op.result.is_err() {
-            lost.insert(what);
-        }
-    }
+    never_synced_again(&trace, told);
     let poisoned = match store.confirm_no_tags() {
         Ok(()) => false,
         Err(Error::NotWritable(NotWritable::Poisoned(_))) => true,
@@ -470,6 +487,7 @@ fn aftermath(
 }
 
 /// The place outside is full: the export fails, what was written is gone, and the store works on.
+/// BI-079.
 #[test]
 fn a_full_disk_outside_is_no_trouble_of_the_store() {
     for case in CASES {
@@ -504,7 +522,7 @@ fn a_directory_that_was_lost_is_not_trusted() {
     let case = CASES[3];
     let machine = case.machine();
     let store = machine.open();
-    let outside = |op: &flatbao_mem::Op| op.kind == OpKind::SyncDir && &*op.dir == "disk/outside";
+    let outside = |op: &Op| op.kind == OpKind::SyncDir && &*op.dir == "disk/outside";
     machine.disk.inject(Fault::matching(outside));
     for _ in 0..2 {
         let error = export(&store, &case).unwrap_err();
@@ -555,6 +573,7 @@ fn a_directory_of_a_dead_process_is_made_durable() {
 
 /// PD-42: export by reference fails across devices (iroh-blobs#149). It copies, verified, and gives the data
 /// away all the same.
+/// BI-085.
 #[test]
 fn across_devices_it_copies() {
     let case = CASES[5];
@@ -603,7 +622,7 @@ fn the_data_go_last() {
     export(&store, &case).unwrap();
     let trace = machine.disk.trace();
     let trace = &trace[start..];
-    let position = |what: &str, fits: &dyn Fn(&flatbao_mem::Op) -> bool| {
+    let position = |what: &str, fits: &dyn Fn(&Op) -> bool| {
         trace
             .iter()
             .position(fits)
@@ -613,7 +632,7 @@ fn the_data_go_last() {
         FileName::Data(case.hash()).to_string(),
         FileName::Paths(case.hash()).to_string(),
     );
-    let to = |op: &flatbao_mem::Op, name: &str| op.to.as_ref().is_some_and(|(_, to)| **to == *name);
+    let to = |op: &Op, name: &str| op.to.as_ref().is_some_and(|(_, to)| **to == *name);
     let renamed = trace
         .iter()
         .find(|op| op.kind == OpKind::Rename && to(op, &paths))
@@ -650,8 +669,9 @@ fn the_data_go_last() {
     }
 }
 
-/// BAD-INPUTS 78: targets that are relative, inside the store, existing, a link, a directory, unwritable, on
+/// Targets that are relative, inside the store, existing, a link, a directory, unwritable, on
 /// another device: an error or a copy; nothing is replaced unless asked; the source is never lost.
+/// BI-078.
 #[test]
 fn odd_targets() {
     for path in ["file", "./file", "../file", "/a/../b", "C:\\file"] {
@@ -715,7 +735,7 @@ fn odd_targets() {
                 .error(io::ErrorKind::PermissionDenied)
                 .sticky(),
         );
-        let linked = |op: &flatbao_mem::Op| {
+        let linked = |op: &Op| {
             op.to
                 .as_ref()
                 .is_some_and(|(dir, _)| &**dir == "disk/outside/locked")
@@ -928,7 +948,7 @@ fn a_failed_sync_outside_takes_nothing_along() {
     drop(store);
     let machine = machine.kill();
     let store = machine.open();
-    let outside = |op: &flatbao_mem::Op| op.kind == OpKind::SyncFile && &*op.dir == "disk/outside";
+    let outside = |op: &Op| op.kind == OpKind::SyncFile && &*op.dir == "disk/outside";
     machine.disk.inject(Fault::matching(outside));
     let error = export(&store, &case).unwrap_err();
     assert!(matches!(error, Error::Backend(BackendError::Sync { .. })));

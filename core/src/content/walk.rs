@@ -79,8 +79,8 @@ impl<B: Backend> Inner<B> {
             }
             Content::Parts(parts) => {
                 let mut buf = vec![0; GROUP_LEN];
-                let len = parts.read(leaf, &mut buf).map(<[u8]>::len);
-                buf.truncate(len.ok_or_else(|| parts.missing(leaf.group))?);
+                let len = parts.read(leaf, &mut buf)?.len();
+                buf.truncate(len);
                 Ok(buf)
             }
         }

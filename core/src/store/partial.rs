@@ -148,7 +148,7 @@ impl<B: Backend> Store<B> {
     /// The partial entries of a blob, each proved group by group: the work grows with what is really
     /// there, not with what is claimed. An entry without data or without outboard has nothing proved and
     /// is left out; where a step between complete and partial was interrupted, the outboard with the final
-    /// name does.
+    /// name does. A group that cannot be read now is not proved now.
     ///
     /// # Errors
     /// What the back end says.
@@ -370,10 +370,16 @@ impl<B: Backend> Inner<B> {
         let last = groups(size) - 1;
         let mut found = Vec::new();
         let mut failed = None;
+        let mut not_come_by = None;
         let mut walk = self.walk(hash, content);
         let flow = walk.run(hash, &mut |step| {
-            let Step::Known(leaf) = step else {
-                return ControlFlow::Continue(());
+            let leaf = match step {
+                Step::Known(leaf) => leaf,
+                Step::Unknown(groups) => {
+                    not_come_by.get_or_insert(groups.start);
+                    return ControlFlow::Continue(());
+                }
+                Step::Pair(_) => return ControlFlow::Continue(()),
             };
             match self.bytes_of(hash, content, size, &leaf) {
                 Ok(_) => append(&mut found, leaf.group..leaf.group + 1),
@@ -388,9 +394,12 @@ impl<B: Backend> Inner<B> {
             watch(Progress::Verified { bytes, total: size })
         });
         // Damage is what is not there; that something cannot be read now says nothing.
-        let says_nothing =
-            |error: &Error| unread == Unread::IsAnError && !matches!(error, Error::Corrupt { .. });
-        let failed = failed.or(walk.failure().filter(says_nothing));
+        let says_nothing = |error: &Error| unread == Unread::IsAnError && is_of_the_system(error);
+        let unproved = match (content, not_come_by) {
+            (Content::Parts(parts), Some(group)) => Some(parts.not_come_by(&mut walk, group)),
+            _ => walk.failure(),
+        };
+        let failed = failed.or(unproved.filter(says_nothing));
         drop(walk);
         if content.size() != size {
             // A rebuild has corrected it, which happens once.
@@ -406,6 +415,11 @@ impl<B: Backend> Inner<B> {
             }),
         }
     }
+}
+
+/// Whether it is not about what is there, but about what can be read of it now.
+fn is_of_the_system(error: &Error) -> bool {
+    !matches!(error, Error::Corrupt { .. } | Error::MissingGroup { .. })
 }
 
 /// What a group is that cannot be read now.

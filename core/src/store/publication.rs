@@ -133,21 +133,24 @@ impl<'a, B: Backend> Publication<'a, B> {
         }
         let _publishing = shared(&inner.publishing);
         let outcome = inner.backend.publish(batch);
-        let done = match &outcome {
-            Ok(()) => names.len(),
-            Err(error) => error.done,
+        let (done, unknown) = match &outcome {
+            Ok(()) => (names.len(), 0),
+            Err(error) => (error.done, error.unknown),
         };
+        let unsure = names.split_off(done.min(names.len()));
+        // What was there as a part goes on being read, under the name that it has.
+        let moved = unsure.into_iter().take(unknown);
+        names.extend(
+            moved.filter(|(hash, flag, from)| inner.has_moved(*hash, *flag, from.as_ref())),
+        );
         let mut published: BTreeMap<Hash, Entry> = BTreeMap::new();
-        for (hash, flag, _) in &names[..done] {
+        for (hash, flag, _) in &names {
             let entry = published.entry(*hash).or_default();
             *entry = entry.with(*flag);
         }
         {
             let mut state = inner.kernel.state();
-            for name in names[..done]
-                .iter()
-                .filter_map(|(_, _, from)| from.as_ref())
-            {
+            for name in names.iter().filter_map(|(_, _, from)| from.as_ref()) {
                 state.index.remove(name);
             }
             for (hash, new) in published {
@@ -162,6 +165,19 @@ impl<'a, B: Backend> Publication<'a, B> {
 }
 
 impl<B: Backend> Inner<B> {
+    /// Whether a file that had a partial name has its final one, as far as that can be told.
+    fn has_moved(&self, hash: Hash, flag: Entry, from: Option<&FileName>) -> bool {
+        let to = match flag.has(Entry::DATA) {
+            true => FileName::Data(hash),
+            false => FileName::Outboard(hash),
+        };
+        let Some(from) = from else {
+            return false;
+        };
+        let is_gone = matches!(self.backend.open(from), Ok(None));
+        is_gone && matches!(self.backend.open(&to), Ok(Some(_)))
+    }
+
     fn stage_paths(&self, hash: Hash, paths: &PathSet) -> Result<Stage<'_, B>> {
         let name = FileName::Paths(hash);
         let bytes = paths.encode().map_err(|source| Error::Paths {

@@ -184,7 +184,7 @@ impl<B: Backend, W: Write> Sending<'_, B, W> {
         if let Content::Parts(parts) = self.content {
             // Of all that cannot be proved, what was asked for.
             let asked = self.selection.next(offset / CHUNK);
-            return parts.missing(asked.unwrap_or_default() / GROUP_CHUNKS);
+            return parts.not_come_by(walk, asked.unwrap_or_default() / GROUP_CHUNKS);
         }
         walk.failure()
             .unwrap_or_else(|| outboard_damage(self.hash, offset))

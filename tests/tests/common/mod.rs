@@ -12,6 +12,7 @@
     clippy::cast_possible_truncation
 )]
 
+pub mod faults;
 pub mod tap;
 
 use std::{collections::BTreeMap, fs, path::Path};

@@ -191,9 +191,10 @@ impl<B: Backend> Filling<B> {
                 Step::Known(leaf) => leaf,
             };
             outcome = match parts.read(&leaf, total, &mut buf) {
-                Some((0, _)) if has_own => self.keep(leaf.group, &mut way),
-                Some((_, bytes)) => self.store(leaf.group, bytes, &mut way).map(|_| ()),
-                None => Ok(()),
+                Ok(Some((0, _))) if has_own => self.keep(leaf.group, &mut way),
+                Ok(Some((_, bytes))) => self.store(leaf.group, bytes, &mut way).map(|_| ()),
+                // What cannot be read can be received once more.
+                Ok(None) | Err(_) => Ok(()),
             };
             if outcome.is_err() {
                 return ControlFlow::Break(());
