@@ -46,7 +46,7 @@ mod tests {
 
     use super::*;
 
-    /// BAD-INPUTS 89.
+    /// BI-089.
     #[test]
     fn odd_years_are_times_like_any_other() {
         assert_eq!(millis(UNIX_EPOCH), 0);

@@ -1,5 +1,5 @@
-//! What else can be in a directory of a Unix system, and what it can be on (BAD-INPUTS, "Types" and
-//! "Environment"). What every `Dir` promises is tested by the conformance suite.
+//! What else can be in a directory of a Unix system, and what it can be on. What every `Dir` promises is tested by
+//! the conformance suite.
 //!
 //! Some scenes need another user, a file system or a limit of their own. Those tests run themselves again
 //! in a child process, which says `reached` when the scene was set; what this machine cannot set is
@@ -18,13 +18,13 @@ use std::{
 
 use cap_std::ambient_authority;
 use flatbao_core::{
-    Access, Backend, BackendError, Dir, DirFile, EntryKind, FileName, Hash, ListedName, Opened,
-    ReadAt,
+    Access, Backend, BackendError, Dir, DirFile, EntryKind, Error, FileName, Hash, ListedName,
+    Opened, ReadAt, Store, store::Status,
 };
-use flatbao_fs::{CapDir, CapFile, Found, Layout, create_ambient, open_ambient, probe};
+use flatbao_fs::{CapDir, CapFile, Found, Layout, create_ambient, open_ambient, probe, system_env};
 use tempfile::tempdir;
 
-/// BAD-INPUTS 10.
+/// BI-010.
 #[test]
 fn a_name_need_not_be_text() {
     let root = tempdir().unwrap();
@@ -52,7 +52,63 @@ fn a_name_need_not_be_text() {
     assert_eq!(entries(&dir), []);
 }
 
-/// BAD-INPUTS 20. What listens is not connected to.
+/// A file that is immutable, and a directory that is append-only: errors of what is concerned. What was there is there
+/// and reads, and once it is allowed again everything works and nothing is left over.
+/// BI-024.
+#[cfg(target_os = "linux")]
+#[test]
+fn immutable_files_and_append_only_directories() {
+    let root = tempdir().unwrap();
+    let open = || {
+        Store::open(open_ambient(root.path()).unwrap(), system_env())
+            .unwrap()
+            .0
+    };
+    let store = open();
+    let dead = store.import_bytes(b"hello").unwrap().hash;
+    let file = root.path().join(data());
+    if !system("chattr", &["+i"], &file) {
+        return;
+    }
+    let denied = store.delete(dead, false);
+    let swept = store.sweep(store.plan_gc().unwrap());
+    system("chattr", &["-i"], &file);
+    assert!(matches!(denied, Err(Error::Batch(_))), "{denied:?}");
+    let swept = swept.unwrap();
+    assert_eq!((swept.removed.len(), swept.spared.len()), (0, 1));
+    assert_eq!(store.read(dead, 10).unwrap(), b"hello");
+
+    if !system("chattr", &["+a"], root.path()) {
+        return;
+    }
+    let imported = store.import_bytes(b"new");
+    let deleted = store.delete(dead, false);
+    let read = store.read(dead, 10);
+    system("chattr", &["-a"], root.path());
+    assert!(matches!(imported, Err(Error::Batch(_))), "{imported:?}");
+    assert!(matches!(deleted, Err(Error::Batch(_))), "{deleted:?}");
+    assert_eq!(read.unwrap(), b"hello");
+    assert_eq!(store.status(Hash::of(b"new")), Status::Missing);
+    store.import_bytes(b"newer").unwrap();
+    store.delete(dead, false).unwrap();
+    drop(store);
+    drop(open());
+    let mut left: Vec<_> = entries(&handle(root.path()))
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    left.sort();
+    let mut expected = [
+        "lock".into(),
+        "tags.meta".into(),
+        FileName::Data(Hash::of(b"newer")).to_string(),
+    ];
+    expected.sort();
+    assert_eq!(left, expected.map(OsString::from));
+}
+
+/// What listens is not connected to.
+/// BI-020.
 #[test]
 fn a_socket_is_never_opened() {
     let root = tempdir().unwrap();
@@ -60,7 +116,7 @@ fn a_socket_is_never_opened() {
     assert_special(&handle(root.path()), "socket");
 }
 
-/// BAD-INPUTS 20.
+/// BI-020.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_device_is_never_opened() {
@@ -94,8 +150,9 @@ fn assert_special(dir: &CapDir, name: &str) {
     assert!(entries(dir).contains(&(name.to_owned(), EntryKind::Other)));
 }
 
-/// BAD-INPUTS 24: an error and not "missing", and everything else goes on. What may only be read is read,
+/// An error and not "missing", and everything else goes on. What may only be read is read,
 /// so no right to write is asked for.
+/// BI-024.
 #[test]
 fn missing_rights_are_errors_of_the_file_concerned() {
     const NAME: &str = "missing_rights_are_errors_of_the_file_concerned";
@@ -111,6 +168,9 @@ fn missing_rights_are_errors_of_the_file_concerned() {
         }
         fs::write(store.join(data()), b"hello").unwrap();
         mode(&store.join(data()), 0o444);
+        let secret = store.join(FileName::Data(Hash::of(b"secret")).to_string());
+        fs::write(&secret, b"secret").unwrap();
+        mode(&secret, 0o000);
         mode(&store, 0o555);
         let mut child = again(NAME, &store);
         // Root may do everything; nobody may not.
@@ -134,13 +194,26 @@ fn missing_rights_are_errors_of_the_file_concerned() {
     assert_denied(dir.unlink(OsStr::new("readable")));
     assert_denied(dir.try_lock(OsStr::new("lock")));
     assert_denied(dir.try_lock(OsStr::new("new")));
-    assert_eq!(entries(&dir).len(), 4);
+    assert_eq!(entries(&dir).len(), 5);
     assert_hello(&path);
     drop(create_ambient(&path).unwrap());
+    let backend = open_ambient(&path).unwrap();
+    let (store, _) = Store::open_read_only(backend, system_env()).unwrap();
+    match store.read(Hash::of(b"secret"), 10) {
+        Err(Error::Unreadable { source, .. }) => {
+            assert_eq!(source.io_kind(), Some(io::ErrorKind::PermissionDenied));
+        }
+        other => panic!("{other:?}"),
+    }
+    let status = store.status(Hash::of(b"secret"));
+    assert!(matches!(status, Status::Present(info) if !info.damaged));
+    assert_eq!(store.read(Hash::of(b"hello"), 10).unwrap(), b"hello");
+    let refused = Store::open(open_ambient(&path).unwrap(), system_env()).unwrap_err();
+    assert!(matches!(refused, Error::Backend(_)), "{refused:?}");
     reached();
 }
 
-/// BAD-INPUTS 84.
+/// BI-084.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_medium_that_is_read_only_is_read() {
@@ -154,6 +227,7 @@ fn a_medium_that_is_read_only_is_read() {
     }
     drop(create_ambient(&path).unwrap().lock().unwrap());
     fs::write(path.join(data()), b"hello").unwrap();
+    fs::write(path.join(LEFTOVER), b"left").unwrap();
     if !system("mount", &["-o", "remount,ro"], &path) {
         return;
     }
@@ -170,8 +244,17 @@ fn a_medium_that_is_read_only_is_read() {
     let refused = open_ambient(&path).unwrap().lock().unwrap_err();
     assert_eq!(refused.io_kind(), Some(io::ErrorKind::ReadOnlyFilesystem));
     assert_eq!(probe(&path).unwrap(), Found::Store(Layout::Single));
-    assert_eq!(entries(&dir).len(), 2);
+    assert_eq!(entries(&dir).len(), 3);
     assert_hello(&path);
+    let backend = open_ambient(&path).unwrap();
+    let (store, recovery) = Store::open_read_only(backend, system_env()).unwrap();
+    assert_eq!((recovery.removed, recovery.not_removed), (vec![], vec![]));
+    assert_eq!(store.read(Hash::of(b"hello"), 10).unwrap(), b"hello");
+    assert!(matches!(
+        store.import_bytes(b"new"),
+        Err(Error::NotWritable(_))
+    ));
+    assert_eq!(entries(&dir).len(), 3);
     // The directory is there and known durable; so an existing store on such a medium can be named.
     drop(create_ambient(&path).unwrap());
     reached();
@@ -215,7 +298,8 @@ fn kinds_are_asked_for_where_a_listing_does_not_tell_them() {
     reached();
 }
 
-/// BAD-INPUTS 82: an error that passes, and no entry is taken for missing.
+/// An error that passes, and no entry is taken for missing.
+/// BI-082.
 #[test]
 fn too_many_open_files_hide_nothing() {
     const NAME: &str = "too_many_open_files_hide_nothing";
@@ -244,8 +328,25 @@ fn too_many_open_files_hide_nothing() {
     assert!(dir.try_lock(OsStr::new("lock")).is_err());
     drop(open);
     assert_hello(&path);
+    let (store, _) = Store::open_read_only(store, system_env()).unwrap();
+    let mut open = Vec::new();
+    while let Ok(file) = fs::File::open("/dev/null") {
+        open.push(file);
+    }
+    let hash = Hash::of(b"hello");
+    let error = store.read(hash, 10).unwrap_err();
+    assert!(
+        matches!(error, Error::Unreadable { .. } | Error::Backend(_)),
+        "{error:?}"
+    );
+    assert!(matches!(store.status(hash), Status::Present(info) if !info.damaged));
+    drop(open);
+    assert_eq!(store.read(hash, 10).unwrap(), b"hello");
     reached();
 }
+
+/// A temporary file.
+const LEFTOVER: &str = "0123456789abcdef0123456789abcdef.temp";
 
 const SCENE: &str = "FLATBAO_TEST_SCENE";
 

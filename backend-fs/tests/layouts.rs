@@ -181,6 +181,7 @@ fn areas_can_be_any_directories_and_the_same_one_twice() {
 }
 
 /// What is published from one file system to another is copied, and gone where it was.
+/// BI-085.
 #[cfg(target_os = "linux")]
 #[test]
 fn areas_can_be_on_two_file_systems() {

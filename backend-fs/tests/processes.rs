@@ -1,4 +1,4 @@
-//! Two processes and one store (BAD-INPUTS 86 and 88).
+//! Two processes and one store.
 
 // Under WASI there are no processes, and no locks to hold against them.
 #![cfg(not(target_os = "wasi"))]
@@ -30,6 +30,7 @@ fn holder() {
     drop(held);
 }
 
+/// BI-086, BI-088.
 #[test]
 fn a_lock_is_held_against_another_process_until_that_ends() {
     let root = tempdir().unwrap();

@@ -119,7 +119,7 @@ fn number(text: &str) -> Result<Option<u64>, RangeError> {
 mod tests {
     use super::*;
 
-    /// BAD-INPUTS 76.
+    /// BI-076.
     #[test]
     fn ranges() {
         let range = |start, end| Ok(ByteRange { start, end });

@@ -29,7 +29,7 @@ fn fifo(scene: &Scene, path: &str) {
     .unwrap();
 }
 
-/// BAD-INPUTS 72.
+/// BI-072.
 #[test]
 fn links_fifos_and_odd_names_are_skipped_and_told() {
     let scene = Scene::new();

@@ -214,7 +214,7 @@ fn names_that_lead_out_export_nothing() {
     scene.ok(["export", "odd", "out", "--native-names"]);
 }
 
-/// BAD-INPUTS 78.
+/// BI-078.
 #[test]
 fn odd_targets_are_refused() {
     let (scene, large, _) = scene();

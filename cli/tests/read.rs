@@ -38,7 +38,8 @@ fn ranges_are_half_open_and_clipped() {
     }
 }
 
-/// BAD-INPUTS 76: past the end, the last group proves that it is the end.
+/// Past the end, the last group proves that it is the end.
+/// BI-076.
 #[test]
 fn damage_ends_the_output_and_leaves_the_rest_readable() {
     let scene = Scene::new();

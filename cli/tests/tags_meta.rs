@@ -8,7 +8,7 @@ use std::fs;
 use common::Scene;
 use flatbao_core::Hash;
 
-/// BAD-INPUTS 60.
+/// BI-060.
 #[test]
 fn without_tags_meta_nothing_is_tagged_or_collected() {
     let scene = Scene::new();
@@ -57,7 +57,7 @@ fn without_tags_meta_nothing_is_tagged_or_collected() {
     assert_eq!(scene.ok(["ls"]).out, "");
 }
 
-/// BAD-INPUTS 61 to 64.
+/// BI-061, BI-062, BI-063, BI-064.
 #[test]
 fn damaged_tags_leave_the_store_readable_and_nothing_else() {
     let scene = Scene::new();

@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// BAD-INPUTS 1 to 6 and 10 to 13.
+    /// BI-001, BI-002, BI-003, BI-004, BI-005, BI-006, BI-010, BI-011, BI-012, BI-013.
     #[test]
     fn everything_else_is_foreign() {
         let hash = Hash::EMPTY.to_string();

@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    /// BAD-INPUTS 50.
+    /// BI-050.
     #[test]
     fn what_is_never_opened() {
         for (path, why) in [
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(&encoded[..written.len()], written);
     }
 
-    /// BAD-INPUTS 44 to 49 and 52.
+    /// BI-044, BI-045, BI-046, BI-047, BI-048, BI-049, BI-052.
     #[test]
     fn damaged_lists_are_refused_and_disorder_is_not() {
         let good = set(&["/a", "/b"]).encode().unwrap();

@@ -428,6 +428,7 @@ mod tests {
     }
 
     /// However large a size is claimed, the walk is as long as what is there.
+    /// BI-032, BI-077.
     #[test]
     fn absurd_sizes_end_at_once() {
         let (hash, file) = outboard_of(&bytes(3 * GROUP_LEN));

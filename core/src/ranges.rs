@@ -289,7 +289,8 @@ mod tests {
         assert!(ChunkRanges::of_bytes(five..three).is_empty());
     }
 
-    /// BAD-INPUTS 76: from elsewhere come boundaries, and those are looked at.
+    /// From elsewhere come boundaries, and those are looked at.
+    /// BI-076.
     #[test]
     fn boundaries_out_of_order_are_refused() {
         for (boundaries, why) in [

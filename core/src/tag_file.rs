@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(encode_payload(&TagMap::new()).unwrap(), [0]);
     }
 
-    /// PEER-DEFECTS "Store does not open: an empty or corrupt `tags.meta`"; BAD-INPUTS 61 to 64.
+    /// PD-12, BI-061, BI-062, BI-063, BI-064.
     #[test]
     fn what_no_writer_wrote_is_refused() {
         let payload = encode_payload(&one_tag()).unwrap();

@@ -189,6 +189,7 @@ impl Subtree {
 mod tests {
     use super::*;
 
+    /// BI-036, BI-077.
     #[test]
     fn shapes_at_the_boundaries() {
         for (size, count, len) in [

@@ -128,6 +128,7 @@ fn noise(len: usize) -> Vec<u8> {
     bytes
 }
 
+/// PD-32.
 #[test]
 fn from_adding_to_removing() {
     let scene = Scene::new();
@@ -191,6 +192,7 @@ fn streams_go_through() {
     assert_eq!(head, big[..1000]);
 }
 
+/// PD-32.
 #[test]
 fn a_store_is_the_same_byte_for_byte() {
     let scene = Scene::new();

@@ -24,6 +24,7 @@ use flatbao_host::{CodeCache, FileAccess, Name, Program, RunError, Runtime, Sand
 mod common;
 use common::*;
 
+/// BI-094.
 #[test]
 fn no_path_leads_out() {
     let scratch = tempfile::tempdir().unwrap();
@@ -58,6 +59,7 @@ fn no_path_leads_out() {
     assert!(!inside.join("stolen").exists());
 }
 
+/// BI-094.
 #[test]
 fn planted_links_lead_nowhere() {
     let scratch = tempfile::tempdir().unwrap();
@@ -83,6 +85,7 @@ fn planted_links_lead_nowhere() {
     assert!(inside.join("link").symlink_metadata().unwrap().is_file());
 }
 
+/// BI-096.
 #[test]
 fn what_is_granted_read_only_stays_as_it_is() {
     let scratch = tempfile::tempdir().unwrap();
@@ -146,6 +149,7 @@ fn what_is_granted_read_only_stays_as_it_is() {
     assert_eq!(names(&other), ["file", "sub"]);
 }
 
+/// BI-096.
 #[test]
 fn single_files_are_all_there_is() {
     let scratch = tempfile::tempdir().unwrap();
@@ -226,6 +230,7 @@ fn single_files_are_all_there_is() {
     }
 }
 
+/// BI-095.
 #[test]
 fn what_may_be_replaced_is_its_own_and_nothing_beside_it() {
     let scratch = tempfile::tempdir().unwrap();

@@ -1,5 +1,4 @@
 //! The real command as the guest: killed at every call that it makes of the host, and short of room.
-//! BAD-INPUTS 98 and 100.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -107,6 +106,7 @@ fn killed_everywhere(args: &[&str], check: impl Fn(&Store<FsBackend>)) {
     }
 }
 
+/// BI-098.
 #[test]
 fn adding_is_killed_at_every_call() {
     killed_everywhere(&["add", "/in/new", "--tag", "new"], |store| {
@@ -130,6 +130,7 @@ fn adding_is_killed_at_every_call() {
     });
 }
 
+/// BI-098.
 #[test]
 fn collecting_is_killed_at_every_call() {
     killed_everywhere(&["gc"], |store| {
@@ -141,6 +142,7 @@ fn collecting_is_killed_at_every_call() {
 }
 
 /// The guest may write so much and no more: an error of its own, and nothing is lost.
+/// BI-100.
 #[test]
 fn a_quota_is_an_error() {
     let scene = Scene::new();

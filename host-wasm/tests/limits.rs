@@ -20,6 +20,7 @@ use common::{
 const ENDLESS: &str =
     r#"(module (memory (export "memory") 1) (func (export "_start") (loop $l (br $l))))"#;
 
+/// BI-097.
 #[test]
 fn an_endless_loop_ends_at_the_deadline() {
     let limit = Duration::from_millis(100);
@@ -32,6 +33,7 @@ fn an_endless_loop_ends_at_the_deadline() {
     assert!(start.elapsed() < Duration::from_secs(20));
 }
 
+/// BI-097.
 #[test]
 fn an_endless_loop_ends_with_its_fuel() {
     let outcome = Sandbox::new()
@@ -132,6 +134,7 @@ fn sleeping_takes_its_time() {
     assert!(start.elapsed() >= Duration::from_millis(50));
 }
 
+/// BI-097.
 #[test]
 fn memory_has_a_limit() {
     let program = compile(
@@ -238,6 +241,7 @@ fn what_was_said_before_a_trap_is_told() {
     assert!(text.contains("dying") && !text.contains('\x1b'), "{text}");
 }
 
+/// BI-097.
 #[test]
 fn descriptors_have_a_limit() {
     let scratch = tempfile::tempdir().unwrap();
@@ -263,6 +267,7 @@ fn descriptors_have_a_limit() {
     );
 }
 
+/// BI-100.
 #[test]
 fn writing_has_a_limit() {
     let scratch = tempfile::tempdir().unwrap();

@@ -68,6 +68,7 @@ const CALLS: &[&str] = &[
     "random_get (i32.const 65536) (i32.const -1)",
 ];
 
+/// BI-099.
 #[test]
 fn pointers_out_of_memory_trap() {
     for call in CALLS {
@@ -113,6 +114,7 @@ fn pointers_out_of_memory_trap() {
     }
 }
 
+/// BI-099.
 #[test]
 fn hashing_stays_in_memory() {
     for arguments in [
@@ -167,6 +169,7 @@ fn hashing_costs_fuel() {
     assert!(matches!(common::stopped(outcome), StopReason::Fuel { .. }));
 }
 
+/// BI-097.
 #[test]
 fn very_many_buffers_are_no_burden() {
     let scratch = tempfile::tempdir().unwrap();

@@ -60,6 +60,7 @@ fn a_store_is_locked_while_its_guest_runs() {
     opens(&store);
 }
 
+/// BI-097, BI-098.
 #[test]
 fn a_store_is_free_again_after_a_trap_with_open_files() {
     let scratch = tempfile::tempdir().unwrap();
@@ -79,6 +80,7 @@ fn a_store_is_free_again_after_a_trap_with_open_files() {
     opens(&store);
 }
 
+/// BI-095.
 #[test]
 fn a_lock_cannot_be_taken_away() {
     let scratch = tempfile::tempdir().unwrap();
@@ -125,6 +127,7 @@ fn a_lock_is_the_same_by_every_path() {
     opens(&store);
 }
 
+/// BI-094, BI-095.
 #[test]
 fn a_store_survives_what_is_put_into_it() {
     let scratch = tempfile::tempdir().unwrap();
@@ -185,6 +188,7 @@ fn a_store_that_is_not_there_is_not_made() {
     );
 }
 
+/// BI-098.
 #[test]
 fn a_guest_can_be_stopped_at_every_call() {
     let mut guest = Guest::new();

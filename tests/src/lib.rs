@@ -6,10 +6,10 @@
 //! becomes a test of its own. [`store_suite`] does the same for a whole store over a back end, and [`model`]
 //! compares one with a plain map, call by call.
 //!
-//! Tests name what they hold. `PD-07` is the seventh thing that the old flat store got wrong, as it was
-//! reproduced against it: `tests/defects.rs` has the table, with what is left for later work. `BAD-INPUTS 41`
-//! is a row of a numbered catalogue of hostile names, files, paths, tags, streams and environments:
-//! `tests/bad_inputs.rs` goes through it.
+//! Tests name what they hold. `PD-07` is the seventh thing that the old flat store got wrong, as it was reproduced
+//! against it, and `BI-041` a row of a catalogue of hostile names, files, paths, tags, streams and environments:
+//! `tests/PEER-DEFECTS.md` and `tests/BAD-INPUTS.md` say which tests hold each of them, and `tests/catalogues.rs` that
+//! those tests are there and say so.
 #![forbid(unsafe_code)]
 
 pub mod backend_suite;

@@ -26,6 +26,7 @@ use flatbao_core::{
         Status, Verified, VerifyOptions,
     },
 };
+use flatbao_mem::OpKind;
 
 /// What a finding says, group by group.
 fn said(findings: &[Finding]) -> BTreeSet<String> {
@@ -652,4 +653,27 @@ fn partial_data_stay_a_home_beside_an_external_one() {
     );
     assert_eq!(machine.file(&FileName::Data(hash)), Some(content.clone()));
     assert_reads(&store, hash, &content);
+}
+
+/// PD-34: a cheap consistency check apart from deep validation: a quick look reads a group of each blob, however large
+/// they are, and a deep one all of them.
+#[test]
+fn a_quick_look_is_cheap() {
+    let machine = Machine::new();
+    let store = machine.open();
+    let mut size = 0;
+    for n in 0..3 {
+        let content = bytes(n, 100 * GROUP + n as usize);
+        store.import_bytes(&content).unwrap();
+        size += content.len() as u64;
+    }
+    let read = |depth| {
+        let before = machine.disk.trace().len();
+        assert_eq!(verify(&store, depth), []);
+        let trace = machine.disk.trace().split_off(before);
+        let reads = trace.iter().filter(|op| op.kind == OpKind::Read);
+        reads.map(|op| op.result.unwrap()).sum::<u64>()
+    };
+    assert!(read(Depth::Quick) < 3 * 2 * GROUP as u64);
+    assert!(read(Depth::Deep) >= size);
 }

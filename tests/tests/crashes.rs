@@ -254,8 +254,6 @@ fn ends(machine: &Machine) -> [(&'static str, Machine); 3] {
     ]
 }
 
-/// PD-10: no fsync anywhere. PD-09: data renamed before outboard.
-///
 /// "A published file is whole": under a final name there are only whole files, and no data without outboard.
 fn files_are_whole(machine: &Machine, said: &Said, told: &str) {
     for (name, bytes) in machine.files() {
@@ -285,8 +283,6 @@ fn files_are_whole(machine: &Machine, said: &Said, told: &str) {
     }
 }
 
-/// PD-41: writes that are durable without a shutdown call (iroh#2478).
-///
 /// "What was acknowledged is there": tags and blobs; what was under way is old or new.
 fn promises_hold(machine: &Machine, said: &Said, told: &str) {
     let (store, recovery) = machine
@@ -394,6 +390,7 @@ fn large() -> Vec<u8> {
     bytes(2, 3 * GROUP + 100)
 }
 
+/// PD-10, PD-41.
 #[test]
 fn import_of_a_small_blob() {
     let mut run = Run::on(Machine::new());
@@ -403,6 +400,7 @@ fn import_of_a_small_blob() {
     run.check();
 }
 
+/// PD-09, PD-10, PD-41.
 #[test]
 fn import_of_several_groups() {
     let mut run = Run::on(Machine::new());
@@ -507,6 +505,7 @@ fn a_batch() {
     run.check();
 }
 
+/// PD-10, PD-41.
 #[test]
 fn tags_set_replaced_and_removed() {
     let mut run = Run::on(Machine::new());
@@ -576,7 +575,8 @@ fn unsynced(machine: &Machine, act: impl FnOnce(&SimStore)) -> Machine {
     machine.kill()
 }
 
-/// Leftovers of every kind, and a completion that was interrupted between its renames (BAD-INPUTS 43, 93).
+/// Leftovers of every kind, and a completion that was interrupted between its renames.
+/// BI-043, BI-093.
 #[test]
 fn an_opening_with_everything_to_mend() {
     let machine = Machine::new();
@@ -619,8 +619,9 @@ fn an_outboard_that_is_made_again() {
     }
 }
 
-/// BAD-INPUTS 92: a process is killed before it has synced; the same content is imported again and found to
+/// A process is killed before it has synced; the same content is imported again and found to
 /// be there already; it is tagged; then the power fails. The tag and the bytes are there.
+/// BI-092.
 #[test]
 fn killed_then_imported_again_then_tagged_then_power_lost() {
     for content in [small(), large()] {
@@ -643,6 +644,7 @@ fn killed_then_imported_again_then_tagged_then_power_lost() {
 }
 
 /// Every moment of the run that is killed, not only its end.
+/// BI-092.
 #[test]
 fn killed_at_any_moment_then_imported_again_then_tagged_then_power_lost() {
     let machine = Machine::new();
@@ -768,6 +770,7 @@ fn a_collection_by_unsynced_tags() {
 }
 
 /// Invariant 9: the confirmation that there are no tags is old or new as well.
+/// BI-060.
 #[test]
 fn a_confirmation_that_there_are_no_tags() {
     let machine = Machine::new();

@@ -1,5 +1,5 @@
 //! Every kind of damage to every kind of file: what verification calls it, what repair does about it, what
-//! can be read before and after, what a collection and an import make of it (BAD-INPUTS 25 to 39, 43 to 59).
+//! can be read before and after, what a collection and an import make of it.
 //!
 //! What is expected is written down here. What can be read is found out naively, by `common::care::provable`.
 
@@ -345,7 +345,8 @@ fn a_whole_blob_is_found_whole() {
     }
 }
 
-/// PD-33: repair. BAD-INPUTS 29: a flipped bit costs its group. A quick look sees it in the last one.
+/// PD-33: repair. A flipped bit costs its group. A quick look sees it in the last one.
+/// BI-029.
 #[test]
 fn one_flipped_bit_of_owned_data() {
     for (size, group, of) in [
@@ -378,8 +379,9 @@ fn one_flipped_bit_of_owned_data() {
     }
 }
 
-/// PD-34: cheap consistency check apart from deep validation. BAD-INPUTS 25, 27: what is short is seen by a
+/// PD-34: cheap consistency check apart from deep validation. What is short is seen by a
 /// quick look as well.
+/// BI-025, BI-027.
 #[test]
 fn owned_data_that_were_cut() {
     for (size, len, wrong, of) in [
@@ -407,7 +409,8 @@ fn owned_data_that_were_cut() {
     }
 }
 
-/// BAD-INPUTS 26: bytes behind the end are cut off. Where there is no outboard, nothing tells where that is.
+/// Bytes behind the end are cut off. Where there is no outboard, nothing tells where that is.
+/// BI-026.
 #[test]
 fn owned_data_that_were_extended() {
     for (size, more) in [
@@ -459,7 +462,8 @@ fn owned_data_that_were_extended() {
     }
 }
 
-/// BAD-INPUTS 28, 35: zeros, and the bytes of another blob.
+/// Zeros, and the bytes of another blob.
+/// BI-028, BI-035.
 #[test]
 fn owned_data_of_other_bytes() {
     for (size, of) in [(1, 1), (GROUP, 1), (GROUP + 1, 2), (TEN, 10)] {
@@ -525,7 +529,8 @@ fn owned_data_that_are_removed_meanwhile() {
     }
 }
 
-/// BAD-INPUTS 15 to 20: what is no file is left alone, whichever name it bears.
+/// What is no file is left alone, whichever name it bears.
+/// BI-015, BI-016, BI-017, BI-018, BI-019, BI-020.
 #[test]
 fn what_is_no_file_is_left_alone() {
     for kind in [EntryKind::Link, EntryKind::Directory, EntryKind::Other] {
@@ -571,7 +576,8 @@ fn what_is_no_file_is_left_alone() {
     }
 }
 
-/// BAD-INPUTS 30 to 34: whatever an outboard is like, it is made again from data that are whole.
+/// Whatever an outboard is like, it is made again from data that are whole.
+/// BI-030, BI-031, BI-032, BI-033, BI-034.
 #[test]
 fn an_outboard_that_is_damaged() {
     // In pre-order: the prefix; all; 0..8; 0..4; 0, 1; 2, 3; 4..8; 4, 5; 6, 7; 8, 9.
@@ -622,7 +628,7 @@ fn an_outboard_that_is_damaged() {
     }
 }
 
-/// BAD-INPUTS 30, 36.
+/// BI-030, BI-036.
 #[test]
 fn an_outboard_that_is_missing() {
     for (owned, externals) in [(true, 0), (false, 1), (true, 2)] {
@@ -641,7 +647,8 @@ fn an_outboard_that_is_missing() {
     }
 }
 
-/// BAD-INPUTS 36: an outboard that no reader needs is a note, and does not matter.
+/// An outboard that no reader needs is a note, and does not matter.
+/// BI-036.
 #[test]
 fn an_outboard_that_is_not_needed() {
     for size in [0, 1, GROUP] {
@@ -716,8 +723,9 @@ fn data_and_outboard_damaged_together() {
     place.comes_to("no outboard", &expected);
 }
 
-/// BAD-INPUTS 54, 55, 56: an external file that is all there is stays as it is, and so does its path: it may
+/// An external file that is all there is stays as it is, and so does its path: it may
 /// come back.
+/// BI-054, BI-055, BI-056.
 #[test]
 fn an_external_file_that_has_changed() {
     type Damage = fn(&mut Vec<u8>);
@@ -803,7 +811,7 @@ fn an_external_file_that_has_changed() {
     }
 }
 
-/// BAD-INPUTS 53, 57, 59.
+/// BI-053, BI-057, BI-059.
 #[test]
 fn an_external_file_that_is_not_there() {
     type Damage = fn(&Place);
@@ -861,7 +869,8 @@ fn remove_and(place: &Place, then: impl FnOnce(&Place)) {
     then(place);
 }
 
-/// BAD-INPUTS 50: a path that is never followed goes where another home is whole, and is told otherwise.
+/// A path that is never followed goes where another home is whole, and is told otherwise.
+/// BI-050.
 #[test]
 fn a_path_that_is_refused() {
     for (odd, why) in [
@@ -909,7 +918,8 @@ fn a_path_that_is_refused() {
     assert_reads(&store, place.hash, &place.content);
 }
 
-/// BAD-INPUTS 44 to 49, 51: a list that cannot be read goes where another home is whole.
+/// A list that cannot be read goes where another home is whole.
+/// BI-044, BI-045, BI-046, BI-047, BI-048, BI-049, BI-051.
 #[test]
 fn a_list_of_paths_that_is_damaged() {
     let good = sealed_paths(&["/external/one"]);
@@ -1113,8 +1123,9 @@ fn a_size_that_only_the_last_home_proves() {
     assert_eq!(verify(&store, Depth::Deep), []);
 }
 
-/// BAD-INPUTS 80: what cannot be read is not called damaged, is not taken apart, and is found whole the next
+/// What cannot be read is not called damaged, is not taken apart, and is found whole the next
 /// time.
+/// BI-080.
 #[test]
 fn a_medium_that_fails() {
     for (name, externals) in [
@@ -1239,7 +1250,8 @@ fn a_group_that_cannot_be_read() {
 }
 
 /// A partial entry beside the blob, or alone, with every kind of damage: what it has is what can be proved,
-/// and repair takes nothing from it (BAD-INPUTS 37 to 40).
+/// and repair takes nothing from it.
+/// BI-037, BI-038, BI-039, BI-040.
 #[test]
 fn partial_entries() {
     let content = bytes(3, TEN);
@@ -1292,7 +1304,8 @@ fn partial_entries() {
     }
 }
 
-/// BAD-INPUTS 39, 43: an interrupted step left partial data and an outboard with the final name.
+/// An interrupted step left partial data and an outboard with the final name.
+/// BI-039, BI-043.
 #[test]
 fn partial_data_get_their_outboard_back() {
     let content = bytes(3, TEN);

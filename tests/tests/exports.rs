@@ -367,7 +367,7 @@ fn misfortune(number: u64, kind: io::ErrorKind, way: Way) -> Fault {
         let gone = op.kind == OpKind::Unlink && kind == io::ErrorKind::NotFound;
         let made = matches!(op.kind, OpKind::CreateNew | OpKind::Link);
         let taken = made && kind == io::ErrorKind::AlreadyExists;
-        !gone && !(taken && way.lies)
+        !(gone || taken && way.lies)
     })
 }
 

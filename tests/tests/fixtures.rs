@@ -475,6 +475,7 @@ fn a_collection_has_the_peers_outcome() {
 
 /// PD-02: where the peer was wrong (iroh-blobs#256): a sequence that is tagged raw *and* as a sequence, whichever
 /// tag sorts first, keeps its children; so does a root sequence that is another root's child.
+/// BI-068.
 #[test]
 fn a_sequence_that_is_tagged_raw_as_well_keeps_its_children() {
     let hash = |prefix: &str| -> Hash {

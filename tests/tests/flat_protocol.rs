@@ -254,6 +254,7 @@ fn areas_that_share_a_directory_share_its_sync() {
 
 /// A copy: durable under a temporary name, renamed there, that name durable, and only then the source
 /// removed.
+/// BI-085.
 #[test]
 fn a_copy_across_file_systems_keeps_the_source_to_the_end() {
     let disk = SimDisk::new();
@@ -676,6 +677,7 @@ fn what_a_process_left_undone_the_next_one_finishes() {
     }
 }
 
+/// BI-081.
 #[test]
 fn a_failed_file_sync_publishes_nothing_and_is_final() {
     for layout in LAYOUTS {
@@ -718,6 +720,7 @@ fn a_failed_sync_of_a_copy_publishes_nothing_of_it() {
     assert_eq!(Far.content(&disk, &data(0)), Some(bytes(0)));
 }
 
+/// BI-081.
 #[test]
 fn a_failed_directory_sync_leaves_all_unknown_and_is_final() {
     for layout in LAYOUTS {
@@ -812,6 +815,7 @@ fn without_durability_nothing_is_synced() {
     }
 }
 
+/// BI-083.
 #[test]
 fn short_and_interrupted_transfers_are_survived() {
     for layout in LAYOUTS {
@@ -844,6 +848,7 @@ fn short_and_interrupted_transfers_are_survived() {
     }
 }
 
+/// BI-079.
 #[test]
 fn a_full_disk_publishes_nothing() {
     let disk = SimDisk::new();

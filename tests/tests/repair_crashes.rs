@@ -284,6 +284,7 @@ fn writes(disk: &SimDisk, start: u64) -> Vec<u64> {
         .collect()
 }
 
+/// BI-093, PD-33.
 #[test]
 fn a_death_at_any_moment_in_one_directory() {
     every_crash(false);

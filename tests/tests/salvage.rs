@@ -1,5 +1,4 @@
-//! A damaged or missing tag database: what is found in it again, and how the store becomes writable
-//! (BAD-INPUTS 60 to 65).
+//! A damaged or missing tag database: what is found in it again, and how the store becomes writable.
 
 // A test reports by panicking, and so do its helpers; what it casts is small.
 #![allow(
@@ -134,6 +133,7 @@ fn restore(scene: &Scene, machine: &Machine, told: &str) {
 
 /// One flipped bit costs at most the one tag that it is in, and what a tag keeps is lost only where the bit is
 /// one of its hash.
+/// BI-063.
 #[test]
 fn any_bit_of_a_tag_database() {
     for (more, step) in [(0, 1), (130, 41)] {
@@ -176,6 +176,7 @@ fn any_bit_of_a_tag_database() {
 }
 
 /// Cut anywhere, every tag before the cut is found; after it, none.
+/// BI-062.
 #[test]
 fn a_tag_database_that_was_cut() {
     let scene = Scene::new(0);

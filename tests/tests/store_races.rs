@@ -3,7 +3,7 @@
 // Under WASI there are no threads.
 #![cfg(not(target_os = "wasi"))]
 // A test reports by panicking.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
     io,
@@ -177,8 +177,73 @@ fn tag(name: &str) -> Tag {
     Tag::try_from(name).unwrap()
 }
 
-/// While a blob is being removed an import of the same content waits, and then brings it back. PEER-DEFECTS
-/// "tagging or importing between mark and sweep: swept although tagged".
+/// PD-26: a state lock held over file writes. While files are opened, published, replaced and removed, others ask the
+/// store what it has, read, and hold blobs.
+#[test]
+fn the_state_is_free_during_io() {
+    type Place = fn(&Hooked) -> &Hook;
+    type Step = fn(&Store<Hooked>);
+    let steps: [(&str, Place, Step); 4] = [
+        (
+            "publishing data",
+            |hooked| &hooked.after_data,
+            |store| {
+                drop(store.import_bytes(b"new").unwrap());
+            },
+        ),
+        (
+            "replacing tags",
+            |hooked| &hooked.after_tags,
+            |store| {
+                let value = HashAndFormat::raw(Hash::of(b"old"));
+                store.set_tag(tag("a"), value).unwrap();
+            },
+        ),
+        (
+            "opening data",
+            |hooked| &hooked.before_data,
+            |store| {
+                assert_eq!(store.read(Hash::of(b"old"), 9).unwrap(), b"old");
+            },
+        ),
+        (
+            "removing",
+            |hooked| &hooked.before_remove,
+            |store| {
+                store.delete(Hash::of(b"dead"), false).unwrap();
+            },
+        ),
+    ];
+    for (told, place, step) in steps {
+        let (backend, store) = open();
+        for data in [&b"old"[..], b"dead", b"another"] {
+            store.import_bytes(data).unwrap();
+        }
+        drop(store);
+        let store = Store::open(backend.clone(), seeded_env(6)).unwrap().0;
+        let (asking, (sender, receiver)) = (store.clone(), channel());
+        place(&backend).set(move || {
+            let (told, tells) = channel();
+            thread::spawn(move || {
+                let hash = Hash::of(b"another");
+                let held = asking.temp_tag(HashAndFormat::raw(hash));
+                let found = (asking.blobs().count(), asking.read(hash, 9).unwrap());
+                drop(held);
+                told.send((found, asking.tags().unwrap().len())).unwrap();
+            });
+            // With the state locked it would never come.
+            sender
+                .send(tells.recv_timeout(Duration::from_secs(20)))
+                .unwrap();
+        });
+        step(&store);
+        let ((blobs, read), _) = receiver.try_recv().unwrap().expect(told);
+        assert!(blobs >= 2, "{told}");
+        assert_eq!(read, b"another", "{told}");
+    }
+}
+
+/// While a blob is being removed an import of the same content waits, and then brings it back. PD-03.
 #[test]
 fn an_import_waits_for_the_removal_of_its_blob() {
     for by_delete in [false, true] {

@@ -32,7 +32,7 @@ fn position(trace: &[Op], kind: OpKind, name: &FileName) -> usize {
 }
 
 /// The outboard is there before the data are, both are synced before either has its name, and the directory
-/// is synced after. PEER-DEFECTS "data renamed before outboard", "no fsync anywhere".
+/// is synced after. PD-09, PD-10.
 #[test]
 fn an_import_publishes_its_outboard_first() {
     let harness = Flat::<OneDirectory>::fresh();

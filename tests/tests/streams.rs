@@ -144,11 +144,13 @@ fn wrong_bytes(which: Range<usize>) {
     }
 }
 
+/// BI-075.
 #[test]
 fn every_wrong_byte_is_refused_first_half() {
     wrong_bytes(0..LONG / 2);
 }
 
+/// BI-075.
 #[test]
 fn every_wrong_byte_is_refused_second_half() {
     wrong_bytes(LONG / 2..8 + 6 * 64 + LONG);
@@ -194,11 +196,13 @@ fn cuts(which: Range<usize>) {
     }
 }
 
+/// BI-075.
 #[test]
 fn a_stream_may_end_anywhere_first_half() {
     cuts(0..LONG / 2);
 }
 
+/// BI-075.
 #[test]
 fn a_stream_may_end_anywhere_second_half() {
     cuts(LONG / 2..8 + 6 * 64 + LONG);
@@ -575,8 +579,9 @@ fn a_collection_beside_a_transfer_takes_nothing_of_it() {
     );
 }
 
-/// BAD-INPUTS 41: whatever sizes partial entries claim, nothing is allocated or read for what is not there; and a
+/// Whatever sizes partial entries claim, nothing is allocated or read for what is not there; and a
 /// stack of them is no obstacle.
+/// BI-041, BI-077.
 #[test]
 fn absurd_partial_entries_are_no_obstacle() {
     let data = bytes(6, 100_000);
@@ -616,8 +621,9 @@ fn absurd_partial_entries_are_no_obstacle() {
     assert!(read(&store, hash).unwrap() == data);
 }
 
-/// BAD-INPUTS 41, on a real disk: a partial file that is huge and empty costs nothing, neither while the blob is
+/// On a real disk: a partial file that is huge and empty costs nothing, neither while the blob is
 /// received nor when it is whole. It is not an entry's to throw away.
+/// BI-041.
 #[test]
 fn a_huge_partial_file_is_not_read() {
     let data = bytes(8, 100_000);

@@ -612,6 +612,7 @@ fn nothing_is_written_after_a_failed_sync() {
 }
 
 /// A copy across file systems that failed half-way does not keep the next one from succeeding.
+/// BI-085.
 #[test]
 fn a_completion_across_file_systems_is_tried_again() {
     let data = bytes(1, LEN);

@@ -251,7 +251,8 @@ fn auto_name(millis: i64) -> String {
 mod tests {
     use super::*;
 
-    /// BAD-INPUTS 89; the first line is the time of the fixture's automatic tag.
+    /// The first line is the time of the fixture's automatic tag.
+    /// BI-089.
     #[test]
     fn automatic_names_of_any_time() {
         for (millis, name) in [

@@ -287,6 +287,7 @@ mod tests {
     }
 
     /// However large a size is claimed, what is kept is the way down.
+    /// BI-075, BI-077.
     #[test]
     fn absurd_sizes_cost_nothing() {
         let data = data(3 * GROUP_LEN);
@@ -305,6 +306,7 @@ mod tests {
         }
     }
 
+    /// BI-075.
     #[test]
     fn every_flipped_bit_ends_the_stream_at_its_place() {
         let data = data(2 * GROUP_LEN + 2000);

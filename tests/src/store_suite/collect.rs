@@ -98,8 +98,8 @@ pub fn a_sequence_keeps_its_children_one_level_deep<H: StoreHarness>() {
     assert_there(&store, &[empty, long, child]);
 }
 
-/// Whatever else names a sequence, one root that says so makes it one. PEER-DEFECTS "a hash tagged raw *and*
-/// as hash sequence: its children swept".
+/// Whatever else names a sequence, one root that says so makes it one. PD-02.
+/// BI-068.
 pub fn raw_and_sequence_tag_on_one_blob_keep_the_children<H: StoreHarness>() {
     for [first, second] in [["a", "b"], ["b", "a"]] {
         let harness = H::fresh();
@@ -122,7 +122,7 @@ pub fn raw_and_sequence_tag_on_one_blob_keep_the_children<H: StoreHarness>() {
 }
 
 /// A sequence that is a root itself keeps its children though it is also listed by another root, whichever
-/// comes first. PEER-DEFECTS "a root sequence that is also another root's child: its children swept".
+/// comes first. PD-02.
 pub fn a_root_that_is_also_a_child_keeps_its_children<H: StoreHarness>() {
     for [first, second] in [["a", "b"], ["b", "a"]] {
         let harness = H::fresh();
@@ -174,6 +174,7 @@ pub fn a_temporary_tag_keeps_blob_and_children<H: StoreHarness>() {
 
 /// A root that is a raw blob may be missing, and keeps what there is of it: a partial blob that is tagged
 /// stays, another one goes.
+/// BI-067.
 pub fn a_raw_root_may_be_missing_or_partial<H: StoreHarness>() {
     let harness = H::fresh();
     let data = bytes(1, 50_000);
@@ -207,8 +208,8 @@ pub fn a_raw_root_may_be_missing_or_partial<H: StoreHarness>() {
 }
 
 /// A sequence that is a root and is missing, partial, damaged or of odd length: nothing at all is deleted,
-/// and the error names the tag and says what to do. PEER-DEFECTS "hash sequence unreadable, partial, or not
-/// a multiple of 32: a warning, then its children swept".
+/// and the error names the tag and says what to do. PD-04.
+/// BI-069, BI-070.
 pub fn an_unreadable_root_sequence_stops_everything<H: StoreHarness>() {
     let children: Vec<_> = (0..700_usize).map(|n| Hash::of(&bytes(n, 5))).collect();
     let small = sequence(&children[..3]);
@@ -292,8 +293,7 @@ pub fn an_unreadable_temporary_sequence_stops_everything<H: StoreHarness>() {
 }
 
 /// Whatever is imported or tagged after the plan was made, in whatever way, is spared by its sweep, and so
-/// are the children of sequences; the rest of the plan goes. PEER-DEFECTS "tagging or importing between mark
-/// and sweep: swept although tagged; a sequence's temp tag taken after the mark protected only the root".
+/// are the children of sequences; the rest of the plan goes. PD-03, PD-45.
 pub fn what_is_protected_after_the_mark_is_spared<H: StoreHarness>() {
     type Protect<H> = fn(&H, &StoreOf<H>, &[Vec<u8>; 3]);
     // Of the three blobs the last is a sequence of the other two.
@@ -517,7 +517,8 @@ fn assert_nothing_goes<H: StoreHarness>(
 }
 
 /// Where `tags.meta` is missing nothing is deleted: not when it was missing at open, and not when it went
-/// while a plan was made. PEER-DEFECTS "`tags.meta` missing: GC deletes everything".
+/// while a plan was made. PD-05.
+/// BI-060.
 pub fn tags_that_went_missing_stop_everything<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);
@@ -567,7 +568,7 @@ pub fn damaged_tags_stop_everything<H: StoreHarness>() {
 }
 
 /// Tags that another program set while the store was open count: neither plan nor sweep goes on without
-/// them. PEER-DEFECTS "no lock file: two processes collect each other's data".
+/// them. PD-28.
 pub fn tags_that_another_program_changed_stop_everything<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);

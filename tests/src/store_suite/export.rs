@@ -79,7 +79,7 @@ pub fn an_export_copies_a_blob<H: StoreHarness>() {
 
 /// An export by reference leaves the outboard and a path to the file: moved where the medium can, copied
 /// where it cannot. The blob reads as before, also after the next opening, and the file survives its blob.
-/// PEER-DEFECTS "fails across devices".
+/// BI-085, PD-42.
 pub fn an_export_by_reference_gives_the_data_away<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);
@@ -191,7 +191,7 @@ pub fn an_external_blob_gains_a_path<H: StoreHarness>() {
     assert_reads(&store, &data);
 }
 
-/// PEER-DEFECTS "move-out-and-delete export". A forgotten blob is a file outside and nothing else; of one that
+/// PD-35. A forgotten blob is a file outside and nothing else; of one that
 /// was outside before, that file stays too.
 pub fn a_forgotten_blob_is_only_outside<H: StoreHarness>() {
     let harness = H::fresh();
@@ -251,7 +251,7 @@ pub fn what_is_in_use_is_not_forgotten<H: StoreHarness>() {
     }
 }
 
-/// PEER-DEFECTS "overwrites an existing target silently". What bears the name stays unless it is to be
+/// PD-06. What bears the name stays unless it is to be
 /// replaced, and the blob stays what it was.
 pub fn an_existing_target_is_replaced_only_when_asked<H: StoreHarness>() {
     let harness = H::fresh();

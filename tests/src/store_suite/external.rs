@@ -176,7 +176,7 @@ pub fn a_missing_external_file_is_told<H: StoreHarness>() {
 }
 
 /// When the first path leads nowhere, to other bytes or to a shorter file, the next one is read.
-/// PEER-DEFECTS "only the first external path is looked at; when it is gone the blob is gone".
+/// BI-053, BI-059, PD-19.
 pub fn the_next_path_is_tried<H: StoreHarness>() {
     for size in [5000, 100_000] {
         let harness = H::fresh();
@@ -309,8 +309,8 @@ pub fn a_path_without_a_grant_is_told<H: StoreHarness>() {
 }
 
 /// Paths that are relative, lead to devices or have odd components are never opened; the error says which.
-/// PEER-DEFECTS "a non-UTF-8 path panics while a lock is held and poisons the store" is a matter of their
-/// bytes, see below.
+/// What is no text is a matter of their bytes, see below.
+/// BI-050.
 pub fn a_path_that_is_never_opened_is_told<H: StoreHarness>() {
     let harness = H::fresh();
     let data = bytes(1, 1000);
@@ -332,7 +332,7 @@ pub fn a_path_that_is_never_opened_is_told<H: StoreHarness>() {
 }
 
 /// A damaged list of paths costs its own blob that home, and nothing else; a new reference replaces it.
-/// PEER-DEFECTS "Store does not open: one corrupt `.paths`".
+/// BI-044, BI-046, PD-11.
 pub fn a_damaged_list_of_paths_hurts_its_blob_only<H: StoreHarness>() {
     let data = bytes(1, 50_000);
     let hash = Hash::of(&data);

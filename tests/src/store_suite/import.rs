@@ -61,7 +61,7 @@ fn import_all<H: StoreHarness>(sizes: &[usize]) {
 }
 
 /// A source that gives a few bytes at a time and interrupts now and then is imported like any other.
-/// PEER-DEFECTS "import from a stream without flush: truncated blob under a wrong hash".
+/// BI-083, PD-01.
 pub fn short_and_interrupted_reads_are_one_import<H: StoreHarness>() {
     struct Trickle<'a> {
         rest: &'a [u8],
@@ -117,6 +117,7 @@ pub fn a_file_is_imported_by_copy<H: StoreHarness>() {
 
 /// Another number of bytes than was claimed is an error that tells both, and nothing stays behind; the
 /// right number is none.
+/// BI-074.
 pub fn a_wrong_claim_leaves_nothing<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);
@@ -165,6 +166,7 @@ pub fn a_wrong_claim_leaves_nothing<H: StoreHarness>() {
 
 /// A source with more bytes than allowed is refused after those, however many there are, and nothing stays
 /// behind. As many as allowed are fine.
+/// BI-073.
 pub fn a_cap_ends_an_endless_source<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);
@@ -191,8 +193,8 @@ pub fn a_cap_ends_an_endless_source<H: StoreHarness>() {
     }
 }
 
-/// A source that fails is passed on as the error that it is, and nothing stays behind. PEER-DEFECTS "the
-/// temp of a failed import".
+/// A source that fails is passed on as the error that it is, and nothing stays behind. PD-22.
+/// BI-073.
 pub fn a_failing_source_leaves_nothing<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);
@@ -509,6 +511,7 @@ pub fn an_import_is_held_until_its_tag_is_dropped<H: StoreHarness>() {
 
 /// Randomness that repeats itself, or fails, never lets one import write over another: it is an error, and
 /// what is staged stays whole.
+/// BI-042.
 pub fn poor_randomness_is_an_error_and_no_loss<H: StoreHarness>() {
     struct Stuck;
     impl Entropy for Stuck {

@@ -3,7 +3,7 @@
 //! Implement [`StoreHarness`] beside [`BackendHarness`], and expand
 //! [`store_conformance!`](crate::store_conformance) once in a test file: each promise becomes one
 //! `#[test]`. A function here is a promise; its text is the sentence that is held. Where it is a row of
-//! PEER-DEFECTS that a test keeps from coming back, the text says so.
+//! `tests/PEER-DEFECTS.md` or `tests/BAD-INPUTS.md`, the text says so: `PD-07`, `BI-041`.
 //!
 //! Damage and other programs come through further openings of the same place: what they publish or remove
 //! is news to the store that is tested.

@@ -80,7 +80,7 @@ pub fn a_store_persists<H: StoreHarness>() {
 }
 
 /// Temporary files of a writer that died are removed by the next opening, and told; nothing else is.
-/// PEER-DEFECTS "Leaks".
+/// BI-007, BI-008, BI-009, PD-22.
 pub fn what_a_dead_writer_left_is_removed<H: StoreHarness>() {
     let harness = H::fresh();
     let data = bytes(1, 40_000);
@@ -106,6 +106,7 @@ pub fn what_a_dead_writer_left_is_removed<H: StoreHarness>() {
 
 /// A completion that was interrupted between the renames of its two files is finished: the outboard is
 /// final, the data still have their partial name, and are proved before they get the other one.
+/// BI-043.
 pub fn an_interrupted_completion_is_finished<H: StoreHarness>() {
     for size in [GROUP + 1, 100_000, 5_000_000] {
         let harness = H::fresh();
@@ -135,8 +136,8 @@ pub fn an_interrupted_completion_is_finished<H: StoreHarness>() {
     }
 }
 
-/// Data that are not whole get no final name, whatever their outboard says; they are kept. PEER-DEFECTS
-/// "completing a partial verified nothing: a hole became a "complete" blob".
+/// Data that are not whole get no final name, whatever their outboard says; they are kept. PD-07.
+/// BI-043.
 pub fn an_incomplete_completion_is_kept<H: StoreHarness>() {
     let data = bytes(1, 100_000);
     let (hash, outboard) = oracle(&data);
@@ -160,9 +161,8 @@ pub fn an_incomplete_completion_is_kept<H: StoreHarness>() {
 }
 
 /// Halves of partial entries and outboards without data are told and kept; whole partial entries of any
-/// size are kept, all of them, and told what they really have. PEER-DEFECTS "of several partials the longest
-/// *file* won, the others were deleted; partials up to 16 KiB were deleted at open", "available ranges of a
-/// partial always "everything"".
+/// size are kept, all of them, and told what they really have. PD-08, PD-18, PD-44.
+/// BI-039.
 pub fn half_entries_are_kept_and_reported<H: StoreHarness>() {
     let harness = H::fresh();
     drop(open(&harness));
@@ -227,8 +227,8 @@ pub fn half_entries_are_kept_and_reported<H: StoreHarness>() {
 }
 
 /// Names that are none of the store's are left alone and reported, and so is what bears a name of the
-/// store's and is no regular file: it is never served, never followed, never removed. PEER-DEFECTS
-/// "upper-case and leading-dot names indexed under a name that cannot be opened".
+/// store's and is no regular file: it is never served, never followed, never removed. PD-20.
+/// BI-001, BI-003, BI-014, BI-015, BI-020.
 pub fn what_is_not_the_stores_is_left_alone<H: StoreHarness>() {
     let harness = H::fresh();
     let data = bytes(1, 20_000);
@@ -281,8 +281,7 @@ pub fn what_is_not_the_stores_is_left_alone<H: StoreHarness>() {
     assert_files(&harness, &before);
 }
 
-/// One file that is damaged keeps no store from opening, and no other blob from being read. PEER-DEFECTS
-/// "Store does not open".
+/// One file that is damaged keeps no store from opening, and no other blob from being read. PD-11, PD-12, PD-13.
 pub fn damaged_files_do_not_keep_a_store_from_opening<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);

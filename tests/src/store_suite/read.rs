@@ -209,7 +209,8 @@ pub fn no_flipped_bit_gets_through<H: StoreHarness>() {
 }
 
 /// Data that lost their end, or got another one, never pass for a shorter or longer blob: the end of the
-/// file is not the end of the blob. PEER-DEFECTS "truncated data listed as complete".
+/// file is not the end of the blob. PD-16.
+/// BI-025, BI-027.
 pub fn a_cut_blob_never_looks_shorter<H: StoreHarness>() {
     for size in [1000, GROUP, GROUP + 1, 2 * GROUP, 70_000] {
         let harness = H::fresh();
@@ -250,7 +251,8 @@ pub fn a_cut_blob_never_looks_shorter<H: StoreHarness>() {
 }
 
 /// A size that an outboard or a file claims is not exposed before the last group has verified: a reader
-/// says the right size, or none. PEER-DEFECTS "outboard prefix and length never compared with the data".
+/// says the right size, or none. PD-16.
+/// BI-032.
 pub fn a_lying_size_is_never_exposed<H: StoreHarness>() {
     let size = 70_000;
     let data = bytes(1, size);
@@ -319,8 +321,8 @@ fn assert_never_wrong<B: flatbao_core::Backend>(store: &flatbao_core::Store<B>, 
 }
 
 /// A missing outboard is made again when the blob is read, byte for byte; a read-only opening reads as well
-/// and writes nothing. PEER-DEFECTS "data renamed before outboard: a crash between drops the blob, the file
-/// leaks, nothing rebuilds it".
+/// and writes nothing. PD-09.
+/// BI-030.
 pub fn a_lost_outboard_is_made_again<H: StoreHarness>() {
     let harness = H::fresh();
     let mut expected = no_files();
@@ -338,7 +340,7 @@ pub fn a_lost_outboard_is_made_again<H: StoreHarness>() {
 }
 
 /// An outboard that is damaged, short, long or not even one does not matter as long as the data are right.
-/// PEER-DEFECTS "one unreadable outboard".
+/// BI-031, BI-033, BI-034, PD-13.
 pub fn a_damaged_outboard_does_not_matter<H: StoreHarness>() {
     let harness = H::fresh();
     let data = bytes(1, 100_000);

@@ -101,7 +101,7 @@ pub fn a_stream_becomes_a_blob<H: StoreHarness>() {
 }
 
 /// Where the source should end with the stream, more of it is an error; what came before that is there.
-/// BAD-INPUTS 75, extra bytes.
+/// BI-075.
 pub fn a_stream_that_goes_on_is_told<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);
@@ -307,7 +307,8 @@ pub fn a_broken_stream_is_resumed<H: StoreHarness>() {
     }
 }
 
-/// A wrong stream is an error at its first wrong item, and not a byte of that gets anywhere. BAD-INPUTS 75.
+/// A wrong stream is an error at its first wrong item, and not a byte of that gets anywhere.
+/// BI-075.
 pub fn a_wrong_stream_is_refused<H: StoreHarness>() {
     let data = bytes(1, 100_000);
     let (hash, all) = (Hash::of(&data), ChunkRanges::all());
@@ -361,7 +362,8 @@ pub fn a_wrong_stream_is_refused<H: StoreHarness>() {
 }
 
 /// A stream that lies about the size proves nothing about the end, takes no space, and does not get into the way of
-/// one that does not lie. BAD-INPUTS 40, 75.
+/// one that does not lie.
+/// BI-040, BI-075, BI-077.
 pub fn a_lying_size_does_no_harm<H: StoreHarness>() {
     let data = bytes(1, 100_000);
     let (hash, all) = (Hash::of(&data), ChunkRanges::all());

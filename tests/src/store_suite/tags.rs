@@ -282,7 +282,7 @@ pub fn a_missing_database_is_not_an_empty_one<H: StoreHarness>() {
 }
 
 /// Whatever is wrong with the database, the store opens, says so, is read as before, and is not written.
-/// PEER-DEFECTS "Store does not open: an empty or corrupt `tags.meta`".
+/// BI-061, BI-062, BI-063, PD-12.
 pub fn a_damaged_database_makes_the_store_read_only<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);

@@ -77,7 +77,7 @@ fn misfortune(number: u64, kind: io::ErrorKind, way: Way) -> Fault {
     way.fault(number, kind, move |op| {
         let gone = op.kind == OpKind::Unlink && kind == io::ErrorKind::NotFound;
         let far = op.kind == OpKind::Rename && kind == io::ErrorKind::CrossesDevices;
-        !gone && !(far && way.lies)
+        !(gone || far && way.lies)
     })
 }
 
