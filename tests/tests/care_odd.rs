@@ -23,7 +23,6 @@ use common::{
     GROUP, Machine, SimStore, assert_reads, bytes,
     care::{assert_kept, at_hand, groups_of, try_repair, verify},
     external, fresh_env, groups_that_read, outboard, raw, read, seq, sequence, tag,
-    tap::Moments,
 };
 use flatbao_core::{
     BlobFormat, Durability, Entropy, FileName, FlatDir, Hash, Progress, Store, TagMap, Uuid,
@@ -34,7 +33,7 @@ use flatbao_core::{
     },
 };
 use flatbao_fs::open_ambient;
-use flatbao_mem::{Fault, OpKind, SimDisk};
+use flatbao_mem::{Fault, Moments, OpKind, SimDisk};
 use flatbao_tests::platform;
 
 /// Mends what can be mended, whatever fails meanwhile.
@@ -607,15 +606,14 @@ fn no_crash_in_a_repair_loses_a_group() {
     for (index, one) in SCENES.iter().enumerate() {
         let (machine, hash, content) = scene(one);
         let before = at_hand(&machine.fork().open_read_only(), hash, &content);
-        let moments = Moments::<u8>::default();
-        let (store, _) = Store::open(moments.backend(&machine), fresh_env()).unwrap();
+        let moments = Moments::of(&machine.disk, ());
+        let store = machine.open();
         store
             .repair(&RepairOptions::default(), &mut |_| {}, &mut unwatched)
             .unwrap();
-        moments.take(&machine.disk, "the end");
         drop(store);
-        for (moment, _, next) in moments.end() {
-            let fork = || moment.disk.fork();
+        for past in moments.end() {
+            let (fork, next) = (|| past.disk.fork(), &past.next);
             for (way, disk) in [
                 ("crash", fork().crash()),
                 ("keep all", fork().crash_keeping_all()),

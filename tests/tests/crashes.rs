@@ -13,6 +13,7 @@
 mod common;
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     ops::RangeBounds,
     sync::Arc,
@@ -21,7 +22,6 @@ use std::{
 use common::{
     GROUP, Machine, SimStore, assert_reads, bytes, fresh_env, groups_that_read, outboard, raw,
     read, seq, sequence, tag,
-    tap::{Moments, TapDir},
 };
 use flatbao_core::{
     ChunkRanges, Durability, ExternalPath, FileName, FlatDir, Hash, HashAndFormat, PathSet, Store,
@@ -29,7 +29,7 @@ use flatbao_core::{
     progress::unwatched,
     store::{ImportOptions, Novelty, State, Status, copy},
 };
-use flatbao_mem::MemBackend;
+use flatbao_mem::{MemBackend, Moments, SimDisk};
 
 /// What a run has been promised so far.
 #[derive(Clone, Default)]
@@ -50,46 +50,49 @@ struct Said {
 /// A run whose every moment is kept.
 struct Run {
     machine: Machine,
-    moments: Moments<Said>,
-    store: Option<Store<FlatDir<TapDir>>>,
+    moments: RefCell<Moments<Said>>,
+    store: Option<SimStore>,
 }
 
 impl Run {
     fn on(machine: Machine) -> Self {
         Self {
+            moments: RefCell::new(Moments::of(&machine.disk, Said::default())),
             machine,
-            moments: Moments::default(),
             store: None,
         }
     }
 
     fn open(&mut self) {
         self.store = None;
-        let backend = self.moments.backend(&self.machine);
-        self.store = Some(Store::open(backend, fresh_env()).unwrap().0);
+        self.store = Some(self.machine.open());
     }
 
-    fn store(&self) -> &Store<FlatDir<TapDir>> {
+    fn store(&self) -> &SimStore {
         self.store.as_ref().unwrap()
+    }
+
+    fn say(&self, change: impl FnOnce(&mut Said)) {
+        self.moments.borrow_mut().change(change);
     }
 
     fn know(&self, content: &[u8]) -> Hash {
         let hash = Hash::of(content);
-        self.moments.say(|said| {
+        self.say(|said| {
             said.known.insert(hash, content.into());
         });
         hash
     }
 
     fn begin(&self, hashes: &[Hash]) {
-        self.moments.say(|said| {
+        self.say(|said| {
             said.pending.extend(hashes);
             said.gone.retain(|hash| !hashes.contains(hash));
         });
     }
 
     fn imported(&self, hashes: &[Hash]) {
-        self.moments.say(|said| {
+        self.say(|said| {
             said.pending.clear();
             said.present.extend(hashes);
         });
@@ -140,15 +143,15 @@ impl Run {
         self.imported(&hashes);
     }
 
-    fn change_tags(&self, change: impl Fn(&mut TagMap), act: impl FnOnce(&Store<FlatDir<TapDir>>)) {
+    fn change_tags(&self, change: impl Fn(&mut TagMap), act: impl FnOnce(&SimStore)) {
         let mut next = TagMap::new();
-        self.moments.say(|said| {
+        self.say(|said| {
             next = said.tags.clone();
             change(&mut next);
             said.next_tags = Some(next.clone());
         });
         act(self.store());
-        self.moments.say(|said| {
+        self.say(|said| {
             said.tags = next;
             said.next_tags = None;
         });
@@ -175,13 +178,13 @@ impl Run {
     }
 
     /// Removes blobs by what `act` does.
-    fn remove(&self, hashes: &[Hash], act: impl FnOnce(&Store<FlatDir<TapDir>>)) {
-        self.moments.say(|said| {
+    fn remove(&self, hashes: &[Hash], act: impl FnOnce(&SimStore)) {
+        self.say(|said| {
             said.present.retain(|hash| !hashes.contains(hash));
             said.pending.extend(hashes);
         });
         act(self.store());
-        self.moments.say(|said| {
+        self.say(|said| {
             said.pending.clear();
             said.gone.extend(hashes);
         });
@@ -197,28 +200,20 @@ impl Run {
 
     /// Dies in every moment of the run so far, in every way, and looks at what is left.
     fn check(self) {
-        let Self {
-            machine,
-            moments,
-            store,
-        } = self;
-        moments.take(&machine.disk, "the end");
-        drop(store);
-        let all = moments.end();
+        drop(self.store);
+        let all = self.moments.into_inner().end();
         assert!(all.len() > 3, "the run has moments");
-        for (machine, said, next) in all {
-            for (way, image) in ends(&machine) {
+        for past in all {
+            let (said, next) = (past.promise, past.next);
+            for (way, image) in ends(&past.disk) {
                 let told = format!("{way} before: {next}");
                 files_are_whole(&image, &said, &told);
-                let recovery = Moments::<Said>::default();
-                let backend = recovery.backend(&image);
-                let store =
-                    Store::open(backend, fresh_env()).unwrap_or_else(|e| panic!("{told}: {e:?}"));
-                drop(store);
-                recovery.take(&image.disk, "recovered");
-                for (machine, _, next) in recovery.end() {
-                    for (way, image) in ends(&machine) {
-                        let told = format!("{told}; then {way} before: {next}");
+                let recovery = Moments::of(&image.disk, ());
+                let opened = image.try_open();
+                drop(opened.unwrap_or_else(|e| panic!("{told}: {e:?}")));
+                for past in recovery.end() {
+                    for (way, image) in ends(&past.disk) {
+                        let told = format!("{told}; then {way} before: {}", past.next);
                         files_are_whole(&image, &said, &told);
                         promises_hold(&image, &said, &told);
                     }
@@ -243,14 +238,15 @@ fn source(contents: &[&[u8]]) -> (Hash, Store<MemBackend>) {
 
 /// What becomes of a machine: the power fails and nothing unsynced, or everything, survives; or only the
 /// process dies.
-fn ends(machine: &Machine) -> [(&'static str, Machine); 3] {
-    let keeping = Machine {
-        disk: machine.fork().disk.crash_keeping_all(),
-    };
+fn ends(disk: &SimDisk) -> [(&'static str, Machine); 3] {
+    let machine = |disk| Machine { disk };
     [
-        ("power lost", machine.fork().crash()),
-        ("power lost, all kept", keeping),
-        ("killed", machine.fork().kill()),
+        ("power lost", machine(disk.fork().crash())),
+        (
+            "power lost, all kept",
+            machine(disk.fork().crash_keeping_all()),
+        ),
+        ("killed", machine(disk.fork().kill())),
     ]
 }
 
@@ -605,13 +601,11 @@ fn an_outboard_that_is_made_again() {
     let hash = machine.open().import_bytes(&large()).unwrap().hash;
     let machine = machine.kill();
     machine.plant(&FileName::Outboard(hash), b"damaged");
-    let moments = Moments::<()>::default();
-    let (store, _) = Store::open(moments.backend(&machine), fresh_env()).unwrap();
-    assert_reads(&store, hash, &large());
-    moments.take(&machine.disk, "the end");
-    drop(store);
-    for (machine, (), next) in moments.end() {
-        for (way, image) in ends(&machine) {
+    let moments = Moments::of(&machine.disk, ());
+    assert_reads(&machine.open(), hash, &large());
+    for past in moments.end() {
+        let next = past.next;
+        for (way, image) in ends(&past.disk) {
             assert_reads(&image.open(), hash, &large());
             assert_eq!(image.leftovers(), [], "{way} before {next}");
             assert_eq!(image.file(&FileName::Outboard(hash)), outboard(&large()));
@@ -648,13 +642,12 @@ fn killed_then_imported_again_then_tagged_then_power_lost() {
 #[test]
 fn killed_at_any_moment_then_imported_again_then_tagged_then_power_lost() {
     let machine = Machine::new();
-    let moments = Moments::<()>::default();
-    let (store, _) = Store::open(moments.backend(&machine), fresh_env()).unwrap();
-    store.import_bytes(&large()).unwrap();
-    moments.take(&machine.disk, "the end");
+    let moments = Moments::of(&machine.disk, ());
+    machine.open().import_bytes(&large()).unwrap();
     let mut found = BTreeSet::new();
-    for (machine, (), next) in moments.end() {
-        let machine = machine.kill();
+    for past in moments.end() {
+        let (next, disk) = (past.next, past.disk.kill());
+        let machine = Machine { disk };
         let store = machine.open();
         let again = store.import_bytes(&large()).unwrap();
         found.insert(format!("{:?}", again.novelty));
@@ -775,14 +768,14 @@ fn a_collection_by_unsynced_tags() {
 fn a_confirmation_that_there_are_no_tags() {
     let machine = Machine::new();
     machine.plant(&FileName::Data(Hash::of(b"x")), b"x");
-    let moments = Moments::<bool>::default();
-    let (store, _) = Store::open(moments.backend(&machine), fresh_env()).unwrap();
+    let mut moments = Moments::of(&machine.disk, false);
+    let store = machine.open();
     assert!(store.tags().is_err());
     store.confirm_no_tags().unwrap();
-    moments.say(|done| *done = true);
-    moments.take(&machine.disk, "the end");
-    for (machine, done, next) in moments.end() {
-        for (way, image) in ends(&machine) {
+    moments.say(true);
+    for past in moments.end() {
+        let (done, next) = (past.promise, past.next);
+        for (way, image) in ends(&past.disk) {
             let store = image.open();
             assert!(
                 !done || store.tags().unwrap().is_empty(),

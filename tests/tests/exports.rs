@@ -18,7 +18,6 @@ use common::{
     GROUP, Machine, SimStore, assert_reads, assert_typed, bytes,
     faults::{Count, FROM_THEN_ON, KINDS, LYING, ONCE, Way, never_synced_again},
     fresh_env, outboard, picture, raw, read, tag,
-    tap::{Moments, TapDir},
 };
 use flatbao_core::{
     BackendError, Durability, EntryKind, Error, ExternalPath, FileName, FlatDir, Hash, NotWritable,
@@ -26,7 +25,7 @@ use flatbao_core::{
     progress::unwatched,
     store::{ExportMethod, ExportMode, ExportOptions, Location, Status},
 };
-use flatbao_mem::{Fault, Op, OpKind, SimDir};
+use flatbao_mem::{Fault, Moments, Op, OpKind, SimDir};
 
 /// Bytes from which on an export by reference gives the data away.
 const THRESHOLD: usize = 131_072;
@@ -230,11 +229,6 @@ fn ends(machine: &Machine) -> Vec<(String, Machine)> {
     ends
 }
 
-#[derive(Clone, Default)]
-struct Said {
-    acknowledged: bool,
-}
-
 fn export<D: flatbao_core::Dir>(store: &Store<FlatDir<D>>, case: &Case) -> Result<ExportMethod> {
     store
         .export_with(case.hash(), &case.path(), case.options(), &mut unwatched)
@@ -250,30 +244,28 @@ fn export<D: flatbao_core::Dir>(store: &Store<FlatDir<D>>, case: &Case) -> Resul
 fn no_moment_loses_the_blob() {
     for case in CASES {
         let machine = case.machine();
-        let moments = Moments::<Said>::default();
-        let backend = moments.backend(&machine);
-        let store: Store<FlatDir<TapDir>> = Store::open(backend, fresh_env()).unwrap().0;
-        moments.end();
+        let store = machine.open();
+        let mut moments = Moments::of(&machine.disk, false);
         let method = export(&store, &case).unwrap();
         let moves = case.mode != ExportMode::Copy
             && case.size >= THRESHOLD
             && case.path.starts_with("/external");
         assert_eq!(method == ExportMethod::Moved, moves, "{case:?}");
-        moments.say(|said| said.acknowledged = true);
-        moments.take(&machine.disk, "the end");
+        moments.say(true);
         drop(store);
         let all = moments.end();
         assert!(all.len() > 5, "the export has moments");
-        for (machine, said, next) in all {
+        for past in all {
+            let machine = Machine { disk: past.disk };
             for (way, image) in ends(&machine) {
-                let told = format!("{case:?}: {way} before: {next}");
-                nothing_is_lost(&case, &image, &said, &told);
+                let told = format!("{case:?}: {way} before: {}", past.next);
+                nothing_is_lost(&case, &image, past.promise, &told);
             }
         }
     }
 }
 
-fn nothing_is_lost(case: &Case, machine: &Machine, said: &Said, told: &str) {
+fn nothing_is_lost(case: &Case, machine: &Machine, is_acknowledged: bool, told: &str) {
     let (hash, content) = (case.hash(), case.content());
     let is_out = case.target_is_sane(machine, told);
     let (store, recovery) = machine
@@ -294,7 +286,7 @@ fn nothing_is_lost(case: &Case, machine: &Machine, said: &Said, told: &str) {
         Err(error) => panic!("{told}: {error:?}"),
     };
     assert!(is_in || is_out, "{told}: the blob is nowhere");
-    if said.acknowledged {
+    if is_acknowledged {
         assert!(is_out, "{told}: an acknowledged file is lost");
         match (case.mode, store.status(hash)) {
             (ExportMode::Forget, status) => assert_eq!(status, Status::Missing, "{told}"),

@@ -14,14 +14,13 @@ use std::{io, ops::Range};
 
 use common::{
     GROUP, Machine, assert_reads, assert_typed, bytes, fresh_env, raw, seq, sequence, tag,
-    tap::Moments,
 };
 use flatbao_core::{
     BlobFormat, Error, FileName, Hash, HashAndFormat, NotWritable, Store, Tag, TagFile, TagMap,
     Uuid,
     store::{SalvagedFrom, TagsFound},
 };
-use flatbao_mem::Fault;
+use flatbao_mem::{Fault, Moments};
 
 struct Scene {
     machine: Machine,
@@ -313,14 +312,15 @@ fn a_death_at_any_moment_of_a_restoration() {
     let mut damaged = scene.file.clone();
     damaged[20] ^= 1;
     let machine = scene.with(&damaged);
-    let moments = Moments::<bool>::default();
-    let (store, _) = Store::open(moments.backend(&machine), fresh_env()).unwrap();
+    let mut moments = Moments::of(&machine.disk, false);
+    let store = machine.open();
     let kept = store.restore_tags(scene.tags.clone()).unwrap().unwrap();
-    moments.say(|done| *done = true);
-    moments.take(&machine.disk, "the end");
+    moments.say(true);
     let all = moments.end();
     assert!(all.len() > 8);
-    for (machine, done, next) in all {
+    for past in all {
+        let (done, next) = (past.promise, past.next);
+        let machine = Machine { disk: past.disk };
         let keeping = Machine {
             disk: machine.fork().disk.crash_keeping_all(),
         };

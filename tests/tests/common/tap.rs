@@ -1,73 +1,9 @@
-//! A directory that keeps an image of the whole machine before every call that changes something: each is
-//! a moment at which the process may die or the power may fail.
+//! A directory that tells of every call that changes something before it is made.
 
-use std::{
-    ffi::OsStr,
-    io,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{ffi::OsStr, io, path::Path, sync::Arc};
 
-use flatbao_core::{Access, Dir, DirFile, EntryKind, FlatDir, Opened, ReadAt, Stamp};
-use flatbao_mem::{SimDir, SimDisk, SimFile, SimLock};
-
-use super::Machine;
-
-/// The moments of one run.
-#[derive(Clone, Default)]
-pub struct Moments<T>(Arc<Mutex<Recording<T>>>);
-
-struct Recording<T> {
-    /// What the run says of itself right now.
-    now: T,
-    taken: Vec<(Machine, T, String)>,
-}
-
-impl<T: Default> Default for Recording<T> {
-    fn default() -> Self {
-        Self {
-            now: T::default(),
-            taken: Vec::new(),
-        }
-    }
-}
-
-impl<T: Clone + Default + Send + 'static> Moments<T> {
-    /// Changes what the run says of itself.
-    pub fn say(&self, change: impl FnOnce(&mut T)) {
-        change(&mut self.0.lock().unwrap().now);
-    }
-
-    /// A moment that is no call.
-    pub fn take(&self, disk: &SimDisk, what: &str) {
-        let mut recording = self.0.lock().unwrap();
-        let now = recording.now.clone();
-        let disk = disk.fork();
-        recording
-            .taken
-            .push((Machine { disk }, now, what.to_owned()));
-    }
-
-    /// All moments so far: the machine, what the run said of itself, and the call that was next.
-    pub fn end(&self) -> Vec<(Machine, T, String)> {
-        std::mem::take(&mut self.0.lock().unwrap().taken)
-    }
-
-    /// A back end over the machine's store whose moments are kept.
-    pub fn backend(&self, machine: &Machine) -> FlatDir<TapDir> {
-        let tap = |dir: SimDir| {
-            let (moments, disk) = (self.clone(), machine.disk.clone());
-            let each: Each = Arc::new(move |what: &str| moments.take(&disk, what));
-            TapDir { dir, each }
-        };
-        let mut backend = FlatDir::new(tap(machine.store()));
-        backend
-            .grant_external("/external", tap(machine.outside()))
-            .unwrap();
-        backend.grant_external("/far", tap(machine.far())).unwrap();
-        backend
-    }
-}
+use flatbao_core::{Access, Dir, DirFile, EntryKind, Opened, ReadAt, Stamp};
+use flatbao_mem::{SimDir, SimFile, SimLock};
 
 type Each = Arc<dyn Fn(&str) + Send + Sync>;
 
