@@ -10,6 +10,8 @@ use std::{
 
 use flatbao_core::{Clock, Entropy, Env};
 
+use crate::SimDisk;
+
 /// 2024-01-01T00:00:00Z, in milliseconds since 1970.
 const START_MILLIS: i64 = 1_704_067_200_000;
 
@@ -17,6 +19,30 @@ const START_MILLIS: i64 = 1_704_067_200_000;
 #[must_use]
 pub fn seeded_env(seed: u64) -> Env {
     SeededEnv::new(seed).env()
+}
+
+/// Tells a story on a fresh disk, with an environment of this seed; returns what came of it, and the disk. The same story
+/// with the same seed makes the same calls and leaves the same bytes, so that a seed is all that has to be written down.
+///
+/// ```
+/// use flatbao_core::{FlatDir, Store};
+/// use flatbao_mem::replay;
+///
+/// let story = |seed| {
+///     replay(seed, |disk, env| {
+///         let (store, _) = Store::open(FlatDir::new(disk.file_system("store")), env)?;
+///         store.import_bytes(b"bytes").map(|imported| imported.hash)
+///     })
+/// };
+/// let (once, again) = (story(7), story(7));
+/// assert_eq!(once.0?, again.0?);
+/// assert_eq!(once.1.trace(), again.1.trace());
+/// # Ok::<(), flatbao_core::Error>(())
+/// ```
+pub fn replay<T>(seed: u64, story: impl FnOnce(&SimDisk, Env) -> T) -> (T, SimDisk) {
+    let disk = SimDisk::new();
+    let outcome = story(&disk, seeded_env(seed));
+    (outcome, disk)
 }
 
 /// The two halves of a deterministic [`Env`], with a hand on each.

@@ -35,7 +35,7 @@
 //! # What stays the same in every run
 //!
 //! Everything. There is no clock, no thread, no hash map and no other randomness than what a seed gives:
-//! [`seeded_env`] is the [`Env`](flatbao_core::Env) to go with it. Entries are listed in the order of
+//! [`seeded_env`] is the [`Env`](flatbao_core::Env) to go with it, and [`replay`] tells a story by its seed. Entries are listed in the order of
 //! their names.
 //!
 //! # Losing power
@@ -101,7 +101,7 @@ mod shelf;
 pub use backend::{MemBackend, MemLock};
 pub use dir::{SimDir, SimLock};
 pub use disk::{SimDisk, Waiting};
-pub use env::{SeededEnv, SimClock, SimEntropy, seeded_env};
+pub use env::{SeededEnv, SimClock, SimEntropy, replay, seeded_env};
 pub use fault::Fault;
 pub use file::SimFile;
 pub use images::{Images, NameOrder};

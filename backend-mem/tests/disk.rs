@@ -5,8 +5,10 @@
 
 use std::{ffi::OsStr, io};
 
-use flatbao_core::{Access, Dir, DirFile, EntryKind, Opened, ReadAt};
-use flatbao_mem::{Fault, MemBackend, OpKind, SimDir, SimDisk, SimFile, Waiting};
+use flatbao_core::{
+    Access, ChunkRanges, Dir, DirFile, EntryKind, FlatDir, HashAndFormat, Opened, ReadAt, Store,
+};
+use flatbao_mem::{Fault, MemBackend, OpKind, SimDir, SimDisk, SimFile, Waiting, replay};
 
 fn name(text: &str) -> &OsStr {
     OsStr::new(text)
@@ -161,6 +163,37 @@ fn a_failed_directory_sync_is_final_and_a_death_before_it_is_not() {
         let after = disk.crash().file_system("a");
         assert_eq!(after.content("x").is_some(), kept);
     }
+}
+
+/// Imports, parts, tags, a collection: every call, its place and its length, and every byte that is left.
+#[test]
+fn a_seed_says_every_call_and_every_byte() {
+    let story = |seed| {
+        let told = replay(seed, |disk, env| {
+            let (store, _) = Store::open(FlatDir::new(disk.file_system("a")), env).unwrap();
+            let large = vec![7; 40_000];
+            let hash = store.import_bytes(&large).unwrap().hash;
+            store.import_bytes(b"small").unwrap();
+            let mut stream = Vec::new();
+            store
+                .send(hash, &ChunkRanges::of_groups(..1), &mut stream)
+                .unwrap();
+            store.delete(hash, false).unwrap();
+            let part = store.receive(hash, &ChunkRanges::of_groups(..1), &stream[..]);
+            assert!(!part.unwrap().is_complete);
+            store.auto_tag(HashAndFormat::raw(hash)).unwrap();
+            store.sweep(store.plan_gc().unwrap()).unwrap();
+        });
+        let mut left = Vec::new();
+        told.1
+            .file_system("a")
+            .each_digest(&mut |name, digest| left.push((name.to_owned(), digest)));
+        (told.1.trace(), left)
+    };
+    let once = story(1);
+    assert!(once.0.len() > 40 && once.1.len() == 4, "{once:#?}");
+    assert_eq!(story(1), once);
+    assert_ne!(story(2).0, once.0, "random names are others");
 }
 
 #[test]
