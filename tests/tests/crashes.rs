@@ -24,8 +24,8 @@ use common::{
     read, seq, sequence, tag,
 };
 use flatbao_core::{
-    ChunkRanges, Durability, ExternalPath, FileName, FlatDir, Hash, HashAndFormat, PathSet, Store,
-    Tag, TagFile, TagMap, Uuid,
+    ChunkRanges, Durability, ExternalPath, FileName, Hash, HashAndFormat, PathSet, Store, Tag,
+    TagFile, TagMap, Uuid,
     progress::unwatched,
     store::{ImportOptions, Novelty, State, Status, copy},
 };
