@@ -82,10 +82,34 @@ impl Images {
         self.is_in_order
     }
 
-    /// How many changes of names wait for a sync: in [`NameOrder::Any`], at most two to the power of it come of them.
+    /// How many changes of names wait for a sync.
     #[must_use]
     pub fn changes(&self) -> usize {
         self.file_systems.len()
+    }
+
+    /// No more states than this come: the product of all choices, of which some are never free.
+    pub fn at_most(&mut self) -> u64 {
+        let mut choices: Vec<usize> = self.names.radices.clone();
+        let mut files = BTreeSet::new();
+        for (_, names) in self.machine.tree.dirs() {
+            files.extend(
+                names
+                    .iter()
+                    .filter(|(name, _)| !(self.ignored)(name))
+                    .map(|(_, id)| *id),
+            );
+        }
+        for id in files {
+            if let Some(Node::File(file)) = self.machine.nodes.get(&id)
+                && !file.content.is_settled()
+            {
+                let images = || file.content.images();
+                choices.push(self.bytes.entry(id).or_insert_with(images).len());
+            }
+        }
+        let product = |all: u64, choice| all.saturating_mul(choice as u64);
+        choices.into_iter().fold(1, product)
     }
 
     /// Whether of each file system the oldest changes are kept.
@@ -110,8 +134,8 @@ impl Images {
         let mut files = BTreeMap::new();
         for (name, id) in names {
             if let Some(Node::File(file)) = self.machine.nodes.get(id)
-                && !file.content.is_settled()
                 && !(self.ignored)(name)
+                && !file.content.is_settled()
             {
                 let images = || file.content.images();
                 let images = self.bytes.entry(*id).or_insert_with(images);
@@ -351,6 +375,9 @@ mod tests {
         for image in disk.images(NameOrder::Any) {
             assert_eq!(image.file_system("a").content("f").unwrap(), b"old!");
         }
+        // There or not, by five ways to be there; of which not being there is one.
+        assert_eq!(disk.images(NameOrder::Any).at_most(), 10);
+        assert_eq!(disk.images(NameOrder::Any).count(), 6);
     }
 
     #[test]

@@ -192,9 +192,10 @@ impl<'a> Search<'a> {
 
     /// Until the time is over, where there is a time.
     fn random(&self) -> Result<(), Box<Failure>> {
-        while self.options.time.is_some() && !self.is_over() {
-            self.explorer
-                .random(self.next_seed.fetch_add(1, Ordering::Relaxed))?;
+        let stop = || self.is_over();
+        while self.options.time.is_some() && !stop() {
+            let seed = self.next_seed.fetch_add(1, Ordering::Relaxed);
+            self.explorer.random(seed, &stop)?;
         }
         Ok(())
     }

@@ -411,7 +411,7 @@ impl<S: Subject> Scene<'_, S> {
         let told = |error: Error| broken(Check::FoundAndTaggedStays, format!("{error:?}"));
         let found: Blobs = Blob::ALL
             .into_iter()
-            .filter(|blob| reads(&store, *blob))
+            .filter(|blob| self.promise.may_promise(*blob) && reads(&store, *blob))
             .collect();
         for blob in found.iter() {
             let name = flatbao_core::Tag::new(blob.hash().as_bytes().as_slice());

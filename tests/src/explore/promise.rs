@@ -114,6 +114,13 @@ impl Promise {
         tags == self.tags || self.or_tags.has(tags)
     }
 
+    /// Whether a tag on the blob promises what reads of it: not of damaged data, which read with the help of parts that
+    /// came and are nobody's promise yet.
+    #[must_use]
+    pub fn may_promise(&self, blob: Blob) -> bool {
+        !self.spoiled.has(blob) || self.present.has(blob)
+    }
+
     /// A blob of which what is there is not known is there, whole and durable.
     pub(super) fn is_there(&mut self, blobs: Blobs) {
         self.present = self.present.and(blobs);
@@ -163,10 +170,26 @@ impl Promise {
     /// A byte in the first group of the blob's own data went wrong.
     pub(super) fn is_spoiled(&mut self, blob: Blob) {
         self.kept = self.kept.and(self.present.common(blob.into()));
+        if self.broken.has(blob) {
+            self.proves_nothing(blob);
+        }
         self.spoiled = self.spoiled.with(blob);
         if !self.referred.has(blob) {
             self.present = self.present.without(blob.into());
         }
+    }
+
+    /// The outboard of the blob went wrong.
+    pub(super) fn is_broken(&mut self, blob: Blob) {
+        if self.spoiled.has(blob) {
+            self.proves_nothing(blob);
+        }
+        self.broken = self.broken.with(blob);
+    }
+
+    /// Data and outboard are wrong: no group can be told from the others.
+    fn proves_nothing(&mut self, blob: Blob) {
+        self.kept = self.kept.without(blob.into());
     }
 
     /// A file outside has the blob.

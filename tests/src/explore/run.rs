@@ -217,7 +217,7 @@ impl<'a, S: Subject> Run<'a, S> {
                 promise.is_coming(blob.into());
                 promise.careless = promise.careless.with(blob);
             }
-            Step::Break(blob) => promise.broken = promise.broken.with(blob),
+            Step::Break(blob) => promise.is_broken(blob),
             _ => {}
         }
         Ok(())
@@ -332,7 +332,7 @@ impl<'a, S: Subject> Run<'a, S> {
         let is_complete = received.is_complete;
         drop(received);
         self.touch(blob.into());
-        if is_complete && !self.promise.spoiled.and(self.promise.careless).has(blob) {
+        if is_complete && !self.promise.careless.has(blob) {
             self.promise.is_there(blob.into());
         }
         Ok(())
@@ -344,7 +344,7 @@ impl<'a, S: Subject> Run<'a, S> {
         let mut whole: Blobs = value
             .reach()
             .iter()
-            .filter(|blob| reads(store, *blob))
+            .filter(|blob| self.promise.may_promise(*blob) && reads(store, *blob))
             .collect();
         if value == Value::Sequence && !whole.has(Blob::List) {
             // What it lists is not known.

@@ -20,8 +20,12 @@ use super::{
 /// So many crashes follow each other: one in a step, and one in the opening after it.
 const MAX_CRASHES: usize = 2;
 
-/// More changes of names than this are not taken in any order: what comes of them grows with the power of two.
-const MAX_CHANGES: usize = 12;
+/// More images than these are not taken of one moment in any order of names: then those in the order of the calls come
+/// besides, all of them.
+const MAX_IMAGES: u64 = 4096;
+
+/// Nor are more changes of names than these put together in any order: even to find the legal ones takes too long.
+const MAX_CHANGES: usize = 16;
 
 /// What a search has come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +42,8 @@ pub struct Totals {
     pub checked: u64,
     /// States that a killed process left, of these.
     pub killed: u64,
-    /// Moments with too many changes of names for all of their orders; the order of the calls was tried.
+    /// Moments with too many images for all of them: those of names in the order of the calls were looked at, and as many
+    /// others as `MAX_IMAGES` says.
     pub bounded: u64,
 }
 
@@ -144,11 +149,11 @@ impl<'a, S: Subject> Explorer<'a, S> {
         }
     }
 
-    /// A random story, all of it explored: the same one for every seed.
+    /// A random story, all of it explored until `stop` says so: the same one for every seed.
     ///
     /// # Errors
     /// The promise that was broken.
-    pub fn random(&self, seed: u64) -> Result<(), Box<Failure>> {
+    pub fn random(&self, seed: u64, stop: &dyn Fn() -> bool) -> Result<(), Box<Failure>> {
         let mut dice = Dice(seed);
         let steps = Step::all();
         let layout = Layout::ALL[dice.below(2)];
@@ -159,6 +164,9 @@ impl<'a, S: Subject> Explorer<'a, S> {
         self.count(Count::Stories);
         // Some of the steps have nothing to do.
         for _ in 0..2 * length {
+            if stop() {
+                break;
+            }
             let act = Act {
                 step: steps[dice.below(steps.len())],
                 cut: dice.cut(),
@@ -248,22 +256,30 @@ impl<'a, S: Subject> Explorer<'a, S> {
         if world::is_waiting(disk) {
             end(Left::Cache, disk.fork(), true)?;
         }
-        let mut order = NameOrder::Any;
-        let mut all = images(disk, order);
-        if place.next.is_some_and(OpKind::is_change_of_names) && all.changes() < MAX_CHANGES {
-            // The next moment leaves all that this one does.
+        let mut any = images(disk, NameOrder::Any);
+        if place.next.is_some_and(OpKind::is_change_of_names) && any.at_most() <= MAX_IMAGES / 2 {
+            // The next moment leaves all that this one does, and is taken as a whole: it has at most twice as many.
             return Ok(());
         }
-        if all.changes() > MAX_CHANGES {
-            self.count(Count::Bounded);
-            order = NameOrder::Journal;
-            all = images(disk, order);
+        let mut left_out = any.changes() > MAX_CHANGES;
+        if !left_out {
+            for number in 0.. {
+                let Some(image) = any.next() else {
+                    break;
+                };
+                left_out = number as u64 >= MAX_IMAGES;
+                if left_out {
+                    break;
+                }
+                let left = Left::Image(NameOrder::Any, number);
+                end(left, image, any.is_in_order())?;
+            }
         }
-        for number in 0.. {
-            let Some(image) = all.next() else {
-                break;
-            };
-            end(Left::Image(order, number), image, all.is_in_order())?;
+        if left_out {
+            self.count(Count::Bounded);
+            for (number, image) in images(disk, NameOrder::Journal).enumerate() {
+                end(Left::Image(NameOrder::Journal, number), image, true)?;
+            }
         }
         Ok(())
     }
