@@ -332,7 +332,9 @@ impl<'a, S: Subject> Run<'a, S> {
         let is_complete = received.is_complete;
         drop(received);
         self.touch(blob.into());
-        if is_complete && !self.promise.careless.has(blob) {
+        // A blob that is there by its name is taken for whole until somebody reads it.
+        let is_whole = is_complete && reads(self.store()?, blob);
+        if is_whole && !self.promise.careless.has(blob) {
             self.promise.is_there(blob.into());
         }
         Ok(())

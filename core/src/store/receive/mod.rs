@@ -70,7 +70,7 @@ pub struct Received {
     /// Its bytes; proved when the last group is there, claimed otherwise, and 0 when nothing is.
     pub size: u64,
     /// Whether all of it is there, durably. What is there of it otherwise is not, and is proved again when it is
-    /// used.
+    /// used. A blob that was complete by its name before is taken for whole until somebody reads it.
     pub is_complete: bool,
     /// Bytes that were not there before.
     pub new: u64,
