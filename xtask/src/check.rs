@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     elsewhere, lists,
@@ -19,6 +19,7 @@ use crate::{
 pub(crate) fn test() -> Result<()> {
     let started = Instant::now();
     wasm::targets()?;
+    lock_files()?;
     step("formatting", "fmt --all --check")?;
     step(
         "lints",
@@ -118,6 +119,27 @@ fn examples() -> Result<()> {
 fn read_names(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
     entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// The workspaces that have a lock file of their own, which no build here would find to be out of date.
+const WORKSPACES: [&str; 3] = ["fuzz", "tests/interop", "tests/shuttle"];
+
+/// Whether those lock files know what the packages of this workspace need by now.
+fn lock_files() -> Result<()> {
+    for workspace in WORKSPACES {
+        println!("xtask: lock file of {workspace}");
+        let mut update = cargo("update --workspace --locked");
+        let output = update.current_dir(root().join(workspace)).output();
+        let output = output.with_context(|| format!("cannot run {update:?}"))?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        if told.contains("because --locked was passed") {
+            bail!("{workspace}/Cargo.lock is out of date: `cargo update --workspace` there");
+        }
+        if !output.status.success() {
+            println!("xtask: not checked, since the index of packages cannot be read: {told}");
+        }
+    }
+    Ok(())
 }
 
 /// `cargo deny` where it is installed. It is the one check that is left out where it is not, and says so.
