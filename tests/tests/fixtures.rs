@@ -346,9 +346,11 @@ fn tags_of(store: &Value) -> TagMap {
         .collect()
 }
 
-/// PD-18: what of a partial entry is there was always "everything". Issue 2: every store of the fixtures opens; every complete blob, tag, collection, external reference and
-/// partial entry is what the manifest says; on the real disk, read-only and not, in one directory and in
-/// three, in the simulator and in the back end that is no directory.
+/// PD-18: what of a partial entry is there was always "everything".
+///
+/// Every store of the fixtures opens; every complete blob, tag, collection, external reference and partial entry is what
+/// the manifest says; on the real disk, read-only and not, in one directory and in three, in the simulator and in the back
+/// end that is no directory.
 #[test]
 fn everything_the_peer_wrote_reads_back() {
     on_every_back_end(|name, run| {
