@@ -48,7 +48,7 @@ impl SimDisk {
                     parent: None,
                 }));
                 machine.tree.add_dir(node);
-                machine.roots.insert(name.to_owned(), node);
+                Arc::make_mut(&mut machine.roots).insert(name.to_owned(), node);
                 node
             }
         };

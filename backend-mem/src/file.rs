@@ -98,7 +98,7 @@ impl DirFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         self.run(OpKind::SyncFile, 0, 0, |machine, _| {
-            machine.file(self.node)?.content.sync();
+            machine.file_mut(self.node)?.content.sync();
             Ok(((), 0))
         })
     }

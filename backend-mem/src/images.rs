@@ -211,7 +211,7 @@ impl Iterator for Outcome {
         let digits = self.bytes.next()?;
         let mut machine = self.machine.clone();
         for ((id, images), digit) in self.files.iter().zip(digits) {
-            if let Some(Node::File(file)) = machine.nodes.get_mut(id) {
+            if let Ok(file) = machine.file_mut(*id) {
                 file.content = images[digit].clone();
             }
         }

@@ -14,13 +14,14 @@ use crate::{
     names::{NodeId, Tree},
 };
 
-/// Everything that outlives the process: the cache and the disk below it.
+/// Everything that outlives the process: the cache and the disk below it. Copies are cheap: they share what neither
+/// changes.
 #[derive(Clone, Default)]
 pub(crate) struct Machine {
-    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) nodes: Arc<BTreeMap<NodeId, Node>>,
     pub(crate) tree: Tree,
     pub(crate) locks: Locks,
-    pub(crate) roots: BTreeMap<String, NodeId>,
+    pub(crate) roots: Arc<BTreeMap<String, NodeId>>,
     next_node: NodeId,
     /// What stands for the time: it moves with every change of a file.
     ticks: i128,
@@ -73,13 +74,20 @@ impl Machine {
     pub(crate) fn add(&mut self, node: Node) -> NodeId {
         let id = self.next_node;
         self.next_node += 1;
-        self.nodes.insert(id, node);
+        Arc::make_mut(&mut self.nodes).insert(id, node);
         id
     }
 
     /// Nodes are never taken away while a process runs, so that a handle always finds its own.
-    pub(crate) fn file(&mut self, id: NodeId) -> io::Result<&mut FileNode> {
-        match self.nodes.get_mut(&id) {
+    pub(crate) fn file(&self, id: NodeId) -> io::Result<&FileNode> {
+        match self.nodes.get(&id) {
+            Some(Node::File(file)) => Ok(file),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(crate) fn file_mut(&mut self, id: NodeId) -> io::Result<&mut FileNode> {
+        match Arc::make_mut(&mut self.nodes).get_mut(&id) {
             Some(Node::File(file)) => Ok(file),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
@@ -109,16 +117,16 @@ impl Machine {
     ) -> io::Result<()> {
         self.ticks += 1;
         let now = self.ticks;
-        let file = self.file(id)?;
+        let file = self.file_mut(id)?;
         edit(&mut file.content)?;
         file.modified = now;
         Ok(())
     }
 
     pub(crate) fn fail_sync(&mut self, id: NodeId) {
-        match self.nodes.get_mut(&id) {
-            Some(Node::File(file)) => file.content.fail_sync(),
-            _ => self.tree.fail_sync(id),
+        match self.file_mut(id) {
+            Ok(file) => file.content.fail_sync(),
+            Err(_) => self.tree.fail_sync(id),
         }
     }
 
@@ -126,7 +134,7 @@ impl Machine {
     /// written out, with what a name still leads to.
     pub(crate) fn image(&self, keeps: impl Fn(&str) -> bool) -> Self {
         let mut kept_fs = vec![false; self.roots.len()];
-        for (name, node) in &self.roots {
+        for (name, node) in &*self.roots {
             if let Ok(root) = self.dir(*node) {
                 kept_fs[root.fs] = keeps(name);
             }
@@ -169,9 +177,9 @@ impl Machine {
             }
         }
         Self {
-            nodes,
+            nodes: nodes.into(),
             tree,
-            roots: self.roots.clone(),
+            roots: Arc::clone(&self.roots),
             next_node: self.next_node,
             ticks: self.ticks,
             locks: Locks::default(),

@@ -50,8 +50,8 @@ pub(crate) struct NameChange {
 /// The entries of all directories.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tree {
-    cache: BTreeMap<NodeId, Names>,
-    disk: BTreeMap<NodeId, Names>,
+    cache: Arc<BTreeMap<NodeId, Names>>,
+    disk: Arc<BTreeMap<NodeId, Names>>,
     /// What separates `cache` from `disk`, oldest first. An explorer of crashes picks from here.
     log: Vec<NameChange>,
 }
@@ -68,14 +68,15 @@ impl Tree {
 
     /// A new, empty, durable directory.
     pub(crate) fn add_dir(&mut self, dir: NodeId) {
-        self.cache.insert(dir, Names::new());
-        self.disk.insert(dir, Names::new());
+        for side in [&mut self.cache, &mut self.disk] {
+            Arc::make_mut(side).insert(dir, Names::new());
+        }
     }
 
     /// Changes names in the cache; a sync of one of the directories makes it durable.
     pub(crate) fn change(&mut self, effects: Vec<Effect>) {
         for effect in &effects {
-            effect.apply(&mut self.cache);
+            effect.apply(Arc::make_mut(&mut self.cache));
         }
         self.log.push(NameChange {
             effects,
@@ -127,7 +128,7 @@ impl Tree {
         let mut written = BTreeSet::new();
         for (change, _) in self.log.iter().zip(chosen).filter(|(_, chosen)| **chosen) {
             for effect in &change.effects {
-                effect.apply(&mut self.disk);
+                effect.apply(Arc::make_mut(&mut self.disk));
                 written.insert(effect.place());
             }
         }
@@ -150,9 +151,9 @@ impl Tree {
             };
             (*dir, names.cloned().unwrap_or_default())
         });
-        let names: BTreeMap<_, _> = names.collect();
+        let names: Arc<BTreeMap<_, _>> = Arc::new(names.collect());
         Self {
-            cache: names.clone(),
+            cache: Arc::clone(&names),
             disk: names,
             log: Vec::new(),
         }
@@ -191,15 +192,16 @@ impl Tree {
 
     /// The names that a power loss leaves which kept just these changes.
     pub(crate) fn keeping(&self, kept: &[bool]) -> Self {
-        let mut names = self.disk.clone();
+        let mut names = BTreeMap::clone(&self.disk);
         for (change, _) in self.log.iter().zip(kept).filter(|(_, kept)| **kept) {
             change
                 .effects
                 .iter()
                 .for_each(|effect| effect.apply(&mut names));
         }
+        let names = Arc::new(names);
         Self {
-            cache: names.clone(),
+            cache: Arc::clone(&names),
             disk: names,
             log: Vec::new(),
         }
@@ -235,7 +237,7 @@ mod tests {
 
     fn after(tree: &Tree) -> Vec<(NodeId, String, NodeId)> {
         let mut all = Vec::new();
-        for (dir, names) in &tree.image(|_| false).cache {
+        for (dir, names) in &*tree.image(|_| false).cache {
             for (name, node) in names {
                 all.push((*dir, name.to_string_lossy().into_owned(), *node));
             }

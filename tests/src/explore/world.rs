@@ -207,50 +207,55 @@ pub(super) fn damage(layout: Layout, disk: &SimDisk, name: &FileName, bytes: &[u
 
 /// A name that means nothing once its writer is gone: its bytes are never read.
 pub(super) fn is_scratch(name: &OsStr) -> bool {
-    let is_outgoing = || {
-        name.to_str()
-            .is_some_and(|name| name.starts_with(".flatbao-"))
-    };
-    FileName::parse(name).map_or_else(is_outgoing, |name| name.is_ephemeral())
+    FileName::parse(name).map_or_else(|| is_outgoing(name), |name| name.is_ephemeral())
 }
 
-/// What tells two disks apart, whatever random names their files have.
+/// The name of a file on its way out of the store.
+fn is_outgoing(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".flatbao-")
+}
+
+/// What tells two disks apart, whatever random names their files have: the sum of what tells their files apart.
 pub(super) fn fingerprint(layout: Layout, disk: &SimDisk) -> u128 {
-    let mut lines: Vec<Vec<u8>> = Vec::new();
-    // By uuid: the files that bear it.
-    let mut named: BTreeMap<[u8; 16], Vec<Vec<u8>>> = BTreeMap::new();
-    let mut dirs = layout.areas(disk);
-    let areas = dirs.len();
-    dirs.push(layout.outside(disk));
-    for (place, dir) in (0_u8..).zip(&dirs) {
-        dir.each_digest(&mut |name, digest| {
-            if is_scratch(name) {
-                lines.push([&[place], kind(name)].concat());
-                return;
+    let mut sum = 0_u128;
+    // The files that bear the same uuid belong together.
+    let mut named: BTreeMap<[u8; 16], u128> = BTreeMap::new();
+    let mut add = |place: u8, name: &OsStr, typed: Option<FileName>, digest: Option<[u8; 32]>| {
+        let digest = digest.unwrap_or_default();
+        let (kind, place) = (kind(name), [place]);
+        let partial = match typed {
+            Some(FileName::PartialData(hash, uuid)) => Some((hash, uuid)),
+            Some(FileName::PartialOutboard(hash, uuid)) => Some((hash, uuid)),
+            Some(other) if other.is_ephemeral() => {
+                return sum = sum.wrapping_add(mix([&place, kind]));
             }
-            let digest = digest.unwrap_or_default();
-            match FileName::parse(name).filter(|_| usize::from(place) < areas) {
-                Some(FileName::PartialData(hash, uuid)) => {
-                    let line = [&[place, b'd'], &hash.as_bytes()[..8], &digest].concat();
-                    named.entry(*uuid.as_bytes()).or_default().push(line);
-                }
-                Some(FileName::PartialOutboard(hash, uuid)) => {
-                    let line = [&[place, b'o'], &hash.as_bytes()[..8], &digest].concat();
-                    named.entry(*uuid.as_bytes()).or_default().push(line);
-                }
-                _ => lines.push([&[place], name.as_encoded_bytes(), &digest].concat()),
+            None if is_outgoing(name) => return sum = sum.wrapping_add(mix([&place, kind])),
+            _ => None,
+        };
+        match partial {
+            Some((hash, uuid)) => {
+                let line = mix([&place, hash.as_bytes(), kind, &digest]);
+                let all = named.entry(*uuid.as_bytes()).or_default();
+                *all = all.wrapping_add(line);
             }
-        });
+            None => sum = sum.wrapping_add(mix([&place, name.as_encoded_bytes(), &digest])),
+        }
+    };
+    let areas = layout.areas(disk);
+    for (place, dir) in (1_u8..).zip(&areas) {
+        dir.each_digest(&mut |name, digest| add(place, name, FileName::parse(name), digest));
     }
-    lines.extend(named.into_values().map(|mut of| {
-        of.sort();
-        of.concat()
-    }));
-    lines.sort();
+    let outside = layout.outside(disk);
+    outside.each_digest(&mut |name, digest| add(0, name, None, digest));
+    let groups = named.into_values().map(|all| mix([&all.to_le_bytes()]));
+    groups.fold(sum, u128::wrapping_add)
+}
+
+/// The hash of these, one after the other.
+fn mix<const N: usize>(parts: [&[u8]; N]) -> u128 {
     let mut hasher = blake3::Hasher::new();
-    for line in lines {
-        hasher.update(&line);
-        hasher.update(&line.len().to_le_bytes());
+    for part in parts {
+        hasher.update(part);
     }
     short(&hasher)
 }
@@ -318,7 +323,8 @@ fn kind(name: &OsStr) -> &[u8] {
 
 /// Half of a hash: enough that two of some millions are never the same by chance.
 pub(super) fn short(hasher: &blake3::Hasher) -> u128 {
-    let mut bytes = [0; 16];
-    hasher.finalize_xof().fill(&mut bytes);
+    let [bytes, _] = *hasher.finalize().as_bytes().as_chunks().0 else {
+        return 0;
+    };
     u128::from_le_bytes(bytes)
 }
