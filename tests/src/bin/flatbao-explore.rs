@@ -27,6 +27,9 @@ usage: cargo xtask explore [--length N] [--seconds S] [--seed X] [--threads T]
   --replay      tell one story again, as a failure printed it
 ";
 
+/// So often a search says how far it has come.
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
 struct Options {
     length: usize,
     time: Option<Duration>,
@@ -144,8 +147,17 @@ impl<'a> Search<'a> {
 
     fn run(&self) -> Option<Box<Failure>> {
         thread::scope(|scope| {
-            for _ in 0..self.options.threads {
-                scope.spawn(|| self.work());
+            let workers: Vec<_> = (0..self.options.threads)
+                .map(|_| scope.spawn(|| self.work()))
+                .collect();
+            // A long search says from time to time where it is.
+            let mut told = Instant::now();
+            while !workers.iter().all(|worker| worker.is_finished()) {
+                thread::sleep(Duration::from_millis(50));
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    tell(&self.explorer.totals(), self.began.elapsed());
+                }
             }
         });
         self.failure
