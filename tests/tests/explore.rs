@@ -102,6 +102,16 @@ fn what_a_killed_import_dropped_stays_dropped_after_a_collection() {
     totals.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// A blob that a killed process had left in the cache was acknowledged as durably there when it was received again.
+#[test]
+fn what_is_received_and_was_found_is_durable() {
+    for moment in 0..12 {
+        let story = format!("one: import-s@{moment}k receive-s @0k @0a0");
+        let outcome = replay(&Production, &story.parse().unwrap());
+        outcome.unwrap_or_else(|violation| panic!("{story}: {violation}"));
+    }
+}
+
 #[test]
 fn every_step_has_a_name_of_its_own() {
     let all = Step::all();

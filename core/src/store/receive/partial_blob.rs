@@ -422,6 +422,8 @@ impl<B: Backend> PartialBlob<B> {
         }
         let is_complete = is_complete() && missing.is_empty();
         if is_complete && self.existing.is_some() {
+            // A process that died may have left it in memory only.
+            inner.ensure_durable(&[hash])?;
             inner.settle_parts(hash)?;
         }
         let size = match &self.existing {
