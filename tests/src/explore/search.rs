@@ -324,19 +324,13 @@ impl<'a, S: Subject> Explorer<'a, S> {
             disk,
             promise,
         };
-        let failed = |violation, trail: &Story| {
-            let story = trail.clone();
-            Box::new(Failure { violation, story })
-        };
         if is_killed {
             self.count(Count::Killed);
-            scene
-                .check_afterlife()
-                .map_err(|violation| failed(violation, trail))?;
         }
-        let moments = scene
-            .check()
-            .map_err(|violation| failed(violation, trail))?;
+        let moments = scene.check(is_killed).map_err(|violation| {
+            let story = trail.clone();
+            Box::new(Failure { violation, story })
+        })?;
         if trail.crashes.len() >= MAX_CRASHES {
             return Ok(());
         }
@@ -388,10 +382,6 @@ impl<'a, S: Subject> Teller<'a, S> {
         watched: bool,
         acts: &[Act],
     ) -> Result<Option<Done>, Box<Failure>> {
-        let outcome = match act.cut {
-            None => run.step(act.step, watched),
-            Some(crash) => run.cut(act.step, crash.moment, crash.left),
-        };
-        outcome.map_err(self.blame(acts))
+        run.tell(act, watched).map_err(self.blame(acts))
     }
 }

@@ -99,10 +99,7 @@ pub fn replay<S: Subject>(subject: &S, story: &Story) -> Result<(), Violation> {
     let mut run = Run::new(subject, story.layout)?;
     let mut done = None;
     for act in &story.acts {
-        done = match act.cut {
-            None => run.step(act.step, true)?,
-            Some(crash) => run.cut(act.step, crash.moment, crash.left)?,
-        };
+        done = run.tell(*act, true)?;
     }
     let Some(done) = done.filter(|_| !story.crashes.is_empty()) else {
         return Ok(());
@@ -125,14 +122,8 @@ pub fn replay<S: Subject>(subject: &S, story: &Story) -> Result<(), Violation> {
             disk,
             promise,
         };
-        if crash.left == Left::Cache {
-            scene.check_afterlife()?;
-        }
-        disks = scene
-            .check()?
-            .into_iter()
-            .map(|moment| moment.disk)
-            .collect();
+        let moments = scene.check(crash.left == Left::Cache)?;
+        disks = moments.into_iter().map(|moment| moment.disk).collect();
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::explore::{
 impl<S: Subject> Scene<'_, S> {
     /// What a killed process left, in the cache and not on the disk: whatever the next process acknowledges of it
     /// survives a power loss.
-    pub(in crate::explore) fn check_afterlife(&self) -> Result<(), Violation> {
+    pub(super) fn check_afterlife(&self) -> Result<(), Violation> {
         self.found_and_tagged()?;
         self.found_and_imported()?;
         self.found_and_collected()

@@ -111,8 +111,12 @@ pub(super) struct Scene<'a, S: Subject> {
 const SEED: u64 = 1 << 32;
 
 impl<S: Subject> Scene<'_, S> {
-    /// Opens what is there and looks at everything; returns every moment of the opening.
-    pub(super) fn check(&self) -> Result<Vec<Moment>, Violation> {
+    /// Opens what is there and looks at everything; returns every moment of the opening. What a kill has left is lived with
+    /// as well.
+    pub(super) fn check(&self, is_killed: bool) -> Result<Vec<Moment>, Violation> {
+        if is_killed {
+            self.check_afterlife()?;
+        }
         self.check_files()?;
         self.check_outside()?;
         self.disk.keep_moments(true);

@@ -14,7 +14,7 @@ use super::{
     contents::{Blob, Blobs, Value},
     promise::{Promise, Tags},
     step::{Step, Way},
-    story::Left,
+    story::{Act, Crash},
     world::{self, Layout, Subject},
 };
 
@@ -79,13 +79,21 @@ impl<'a, S: Subject> Run<'a, S> {
         self.store.as_ref().ok_or_else(closed)
     }
 
+    /// Does a step, or does it up to where it is cut; `None` when there is nothing for it to do here.
+    pub(super) fn tell(&mut self, act: Act, watched: bool) -> Result<Option<Done>, Violation> {
+        match act.cut {
+            None => self.step(act.step, watched),
+            Some(crash) => self.cut(act.step, crash),
+        }
+    }
+
     /// Does a step; `None` when there is nothing for it to do here. With `watched`, every moment of it is kept.
-    pub(super) fn step(&mut self, step: Step, watched: bool) -> Result<Option<Done>, Violation> {
+    fn step(&mut self, step: Step, watched: bool) -> Result<Option<Done>, Violation> {
         if !self.applies(step)? {
             return Ok(None);
         }
         let before = self.promise;
-        self.begin(step)?;
+        self.begin(step);
         let flight = self.promise;
         self.watched = watched;
         self.disk.keep_moments(watched);
@@ -105,21 +113,16 @@ impl<'a, S: Subject> Run<'a, S> {
     }
 
     /// The process ends in the midst of a step, at one of its moments, in some way.
-    pub(super) fn cut(
-        &mut self,
-        step: Step,
-        moment: usize,
-        left: Left,
-    ) -> Result<Option<Done>, Violation> {
+    fn cut(&mut self, step: Step, crash: Crash) -> Result<Option<Done>, Violation> {
         let Some(done) = self.step(step, true)? else {
             return Ok(None);
         };
         let count = done.moments.len() + 1;
-        let (disk, promise) = match done.moments.get(moment % count) {
+        let (disk, promise) = match done.moments.get(crash.moment % count) {
             Some(moment) => (&moment.disk, done.flight),
             None => (&self.disk, self.promise),
         };
-        let (disk, promise) = left.of(disk, promise);
+        let (disk, promise) = crash.left.of(disk, promise);
         self.promise = promise;
         self.watched = false;
         self.restart(disk)?;
@@ -191,7 +194,7 @@ impl<'a, S: Subject> Run<'a, S> {
     }
 
     /// What is promised while the step is under way.
-    fn begin(&mut self, step: Step) -> Result<(), Violation> {
+    fn begin(&mut self, step: Step) {
         let promise = &mut self.promise;
         match step {
             Step::Import(blob) | Step::Refer(blob) | Step::Receive(blob, _) => {
@@ -221,7 +224,6 @@ impl<'a, S: Subject> Run<'a, S> {
             Step::Break(blob) => promise.is_broken(blob),
             _ => {}
         }
-        Ok(())
     }
 
     /// What the plan may remove by now.
