@@ -20,8 +20,8 @@ use std::{
 };
 
 use common::{
-    GROUP, Machine, SimStore, assert_reads, bytes, fresh_env, groups_that_read, outboard, raw,
-    read, seq, sequence, tag,
+    GROUP, Machine, SimStore, assert_reads, bytes, fresh_env, groups_that_read, outboard,
+    plant_interrupted, raw, read, seq, sequence, tag,
 };
 use flatbao_core::{
     ChunkRanges, Durability, ExternalPath, FileName, Hash, HashAndFormat, PathSet, Store, Tag,
@@ -577,12 +577,7 @@ fn unsynced(machine: &Machine, act: impl FnOnce(&SimStore)) -> Machine {
 fn an_opening_with_everything_to_mend() {
     let machine = Machine::new();
     let hash = Hash::of(&large());
-    let uuid = |n| Uuid::from_bytes([n; 16]);
-    machine.plant(&FileName::Temp(uuid(1)), b"x");
-    machine.plant(&FileName::PathsTemp(hash, uuid(2)), b"x");
-    machine.plant(&FileName::TagsTemp(uuid(3)), b"x");
-    machine.plant(&FileName::Outboard(hash), &outboard(&large()).unwrap());
-    machine.plant(&FileName::PartialData(hash, uuid(4)), &large());
+    plant_interrupted(&machine, &large());
     machine.plant(&FileName::Tags, &TagFile::encode(&TagMap::new()).unwrap());
     let mut run = Run::on(machine);
     run.know(&large());

@@ -18,7 +18,7 @@ pub mod tap;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use flatbao_core::{
-    Backend, Hash, HashAndFormat, Store, Tag,
+    Backend, FileName, Hash, HashAndFormat, Store, Tag, Uuid,
     store::{BlobInfo, State, Status, Swept},
 };
 pub use flatbao_tests::{
@@ -98,4 +98,16 @@ pub fn copy_dir(from: &Path, to: &Path) {
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::write(target, bytes).unwrap();
     }
+}
+
+/// What a process leaves that dies in the midst of everything: a temporary file of every kind, and a completion of this
+/// content between its two renames.
+pub fn plant_interrupted(machine: &Machine, content: &[u8]) {
+    let hash = Hash::of(content);
+    let uuid = |n| Uuid::from_bytes([n; 16]);
+    machine.plant(&FileName::Temp(uuid(1)), b"x");
+    machine.plant(&FileName::PathsTemp(hash, uuid(2)), b"x");
+    machine.plant(&FileName::TagsTemp(uuid(3)), b"x");
+    machine.plant(&FileName::Outboard(hash), &outboard(content).unwrap());
+    machine.plant(&FileName::PartialData(hash, uuid(4)), content);
 }

@@ -9,7 +9,7 @@ use crate::{
     common::{
         Machine, assert_reads, assert_typed,
         faults::{Count, FROM_THEN_ON, KINDS, LYING, ONCE, never_synced_again},
-        fresh_env, outboard, picture,
+        fresh_env, picture, plant_interrupted,
     },
     misfortune,
     scene::Scene,
@@ -19,16 +19,14 @@ use crate::{
 /// blob is complete.
 fn interrupted() -> Scene {
     let scene = Scene::new();
-    let (machine, hash) = (&scene.machine, Hash::of(&large()));
-    let uuid = |n| Uuid::from_bytes([n; 16]);
-    machine.plant(&FileName::Temp(uuid(1)), b"x");
-    machine.plant(&FileName::PathsTemp(hash, uuid(2)), b"x");
-    machine.plant(&FileName::TagsTemp(uuid(3)), b"x");
-    machine.plant(&FileName::Outboard(hash), &outboard(&large()).unwrap());
-    machine.plant(&FileName::PartialData(hash, uuid(4)), &large());
+    let machine = &scene.machine;
+    plant_interrupted(machine, &large());
     let small = &scene.kept[0];
     let prefix = (small.1.len() as u64).to_le_bytes();
-    machine.plant(&FileName::PartialOutboard(small.0, uuid(5)), &prefix);
+    machine.plant(
+        &FileName::PartialOutboard(small.0, Uuid::from_bytes([5; 16])),
+        &prefix,
+    );
     scene
 }
 
