@@ -2,6 +2,7 @@
 
 use crate::{
     Hash,
+    beside::beside,
     leaves::{group_value, group_values},
     tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, merge},
 };
@@ -19,6 +20,8 @@ pub(crate) struct TreeHasher {
     page: Vec<Cv>,
     /// Values of the finished pages.
     pages: Vec<Cv>,
+    /// Room for values that were just computed.
+    values: Vec<Cv>,
 }
 
 /// What a whole stream hashed to.
@@ -44,6 +47,7 @@ impl TreeHasher {
             size: 0,
             page: Vec::new(),
             pages: Vec::new(),
+            values: Vec::new(),
         }
     }
 
@@ -52,57 +56,85 @@ impl TreeHasher {
         self.size
     }
 
-    /// Hashes more bytes. Every page that is full, and known not to be the last one, goes to `full` with
-    /// its number and the values of its groups.
-    ///
-    /// Groups that lie whole in `bytes` are hashed where they are, all of a page at once: pieces of many whole
-    /// groups are the fastest.
+    /// As [`update_beside`](Self::update_beside), with nothing else to do.
+    #[cfg(test)]
     pub(crate) fn update<E>(
         &mut self,
-        mut bytes: &[u8],
-        mut full: impl FnMut(u64, &[Cv]) -> Result<(), E>,
+        bytes: &[u8],
+        full: impl FnMut(u64, &[Cv]) -> Result<(), E>,
     ) -> Result<(), E> {
-        while !bytes.is_empty() {
-            if self.begun.len() == GROUP_LEN {
-                self.finish_begun();
-            }
-            if self.page.len() == self.page_groups {
-                full(self.pages.len() as u64, &self.page)?;
-                self.finish_page();
-            }
-            let taken = match self.whole_groups(bytes) {
-                0 => self.begin_group(bytes),
-                len => self.hash_groups(&bytes[..len]),
-            };
-            self.size += taken as u64;
-            bytes = &bytes[taken..];
+        self.update_beside(bytes, || (), full)
+    }
+
+    /// Hashes more bytes, and does something else meanwhile where there is another core. Every page that is full, and
+    /// known not to be the last one, goes to `full` with its number and the values of its groups.
+    ///
+    /// Groups that lie whole in `bytes` are hashed where they are, all at once: pieces of many whole groups are the
+    /// fastest.
+    pub(crate) fn update_beside<T, E>(
+        &mut self,
+        bytes: &[u8],
+        meanwhile: impl FnOnce() -> T,
+        mut full: impl FnMut(u64, &[Cv]) -> Result<(), E>,
+    ) -> Result<T, E> {
+        let rest = self.go_on(bytes, &mut full)?;
+        // A single group may be the root.
+        let is_all = self.size == 0 && rest.len() <= GROUP_LEN;
+        let count = if is_all { 0 } else { rest.len() / GROUP_LEN };
+        let (whole, rest) = rest.split_at(count * GROUP_LEN);
+        let first = self.size / GROUP;
+        let mut values = std::mem::take(&mut self.values);
+        values.resize(count, [0; 32]);
+        let outcome = match count {
+            0 => meanwhile(),
+            _ => beside(|| group_values(whole, first, &mut values), meanwhile),
+        };
+        for value in &values {
+            self.push(*value, &mut full)?;
         }
+        self.values = values;
+        self.size += whole.len() as u64;
+        self.go_on(rest, &mut full)?;
+        Ok(outcome)
+    }
+
+    /// Adds to the group that has begun, or begins one where less than a group is left. Returns what it did not
+    /// take: nothing, or what comes behind the end of that group.
+    fn go_on<'b, E>(
+        &mut self,
+        bytes: &'b [u8],
+        full: &mut impl FnMut(u64, &[Cv]) -> Result<(), E>,
+    ) -> Result<&'b [u8], E> {
+        let is_short = bytes.len() < GROUP_LEN || (self.size == 0 && bytes.len() == GROUP_LEN);
+        if bytes.is_empty() || (self.begun.is_empty() && !is_short) {
+            return Ok(bytes);
+        }
+        if self.begun.len() == GROUP_LEN {
+            self.finish_begun();
+        }
+        if self.page.len() == self.page_groups {
+            self.finish_page(full)?;
+        }
+        let (now, later) = bytes.split_at(bytes.len().min(GROUP_LEN - self.begun.len()));
+        self.begun.extend_from_slice(now);
+        self.size += now.len() as u64;
+        if !later.is_empty() {
+            self.finish_begun();
+        }
+        Ok(later)
+    }
+
+    /// Adds the value of a group.
+    fn push<E>(
+        &mut self,
+        value: Cv,
+        full: &mut impl FnMut(u64, &[Cv]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.page.len() == self.page_groups {
+            self.finish_page(full)?;
+        }
+        self.page.push(value);
         Ok(())
-    }
-
-    /// How many of the bytes that come next are whole groups of the current page, and known not to be the root.
-    fn whole_groups(&self, bytes: &[u8]) -> usize {
-        let may_be_all = self.size == 0 && bytes.len() <= GROUP_LEN;
-        if may_be_all || !self.begun.is_empty() {
-            return 0;
-        }
-        let room = self.page_groups - self.page.len();
-        room.min(bytes.len() / GROUP_LEN) * GROUP_LEN
-    }
-
-    /// Adds to the group that has begun, up to its end. Returns how many bytes.
-    fn begin_group(&mut self, bytes: &[u8]) -> usize {
-        let len = bytes.len().min(GROUP_LEN - self.begun.len());
-        self.begun.extend_from_slice(&bytes[..len]);
-        len
-    }
-
-    /// Hashes whole groups. Returns how many bytes.
-    fn hash_groups(&mut self, groups: &[u8]) -> usize {
-        let known = self.page.len();
-        self.page.resize(known + groups.len() / GROUP_LEN, [0; 32]);
-        group_values(groups, self.size / GROUP, &mut self.page[known..]);
-        groups.len()
     }
 
     fn finish_begun(&mut self) {
@@ -112,9 +144,14 @@ impl TreeHasher {
         self.begun.clear();
     }
 
-    fn finish_page(&mut self) {
+    fn finish_page<E>(
+        &mut self,
+        full: &mut impl FnMut(u64, &[Cv]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        full(self.pages.len() as u64, &self.page)?;
         self.pages.push(merge(&self.page, false, &mut Vec::new()));
         self.page.clear();
+        Ok(())
     }
 
     pub(crate) fn finish(mut self) -> Hashed {

@@ -11,6 +11,10 @@ use blake3::hazmat::HasherExt;
 
 use crate::tree::{CHUNK, Cv, GROUP_CHUNKS, GROUP_LEN};
 
+/// Groups that are hashed on one core at least: less is not worth the telling.
+#[cfg(feature = "parallel")]
+const SHARE: usize = 16;
+
 /// Computes the chaining values of neighbouring groups, from group `first` on, the last one maybe short. They are
 /// not all of the blob. `values` has one for each of them.
 ///
@@ -22,9 +26,37 @@ pub(crate) fn group_values(bytes: &[u8], first: u64, values: &mut [Cv]) {
     #[cfg(all(feature = "host-hash", target_os = "wasi", target_env = "p1"))]
     flatbao_wasi_calls::hash_groups(bytes, first * GROUP_CHUNKS, values);
     #[cfg(not(all(feature = "host-hash", target_os = "wasi", target_env = "p1")))]
+    own_values(bytes, first, values);
+}
+
+#[cfg(not(all(feature = "host-hash", target_os = "wasi", target_env = "p1")))]
+fn own_values(bytes: &[u8], first: u64, values: &mut [Cv]) {
+    #[cfg(feature = "parallel")]
+    if values.len() >= 2 * SHARE && crate::beside::has_more_cores() {
+        let half = values.len() / 2;
+        let (left, right) = bytes.split_at(half * GROUP_LEN);
+        let (left_values, right_values) = values.split_at_mut(half);
+        return crate::beside::both(
+            || own_values(left, first, left_values),
+            || own_values(right, first + half as u64, right_values),
+        );
+    }
     for (group, (bytes, value)) in (first..).zip(bytes.chunks(GROUP_LEN).zip(values)) {
         *value = own_value(group * GROUP_CHUNKS, bytes);
     }
+}
+
+/// The value of an aligned subtree of groups, the last one maybe short, that begins with group `first`. As one it is
+/// hashed faster than group by group, by a fifteenth: all its parents are hashed side by side.
+pub(crate) fn run_value(bytes: &[u8], first: u64) -> Cv {
+    #[cfg(all(feature = "host-hash", target_os = "wasi", target_env = "p1"))]
+    {
+        let mut values = vec![[0; 32]; bytes.len().div_ceil(GROUP_LEN)];
+        group_values(bytes, first, &mut values);
+        crate::tree::merge(&values, false, &mut Vec::new())
+    }
+    #[cfg(not(all(feature = "host-hash", target_os = "wasi", target_env = "p1")))]
+    own_value(first * GROUP_CHUNKS, bytes)
 }
 
 /// The chaining value of one group, which is not all of the blob.
@@ -79,6 +111,37 @@ mod tests {
             let mut last = [[0; 32]; 2];
             group_values(&data[2 * GROUP_LEN..], 2, &mut last);
             assert_eq!(last, values[2..]);
+        }
+    }
+
+    /// The simple way, group by group, is the oracle of both others.
+    #[test]
+    fn many_groups_at_once_are_as_each_of_them() {
+        let data: Vec<u8> = (0..70 * GROUP_LEN)
+            .map(|i| u8::try_from(i / 239 % 256).unwrap())
+            .collect();
+        for (first, len) in [
+            (0, 70 * GROUP_LEN),
+            (64, 64 * GROUP_LEN),
+            (3, 33 * GROUP_LEN + 1),
+            (128, 31 * GROUP_LEN),
+            (16, 16 * GROUP_LEN - 1),
+            (16, 9 * GROUP_LEN + 1025),
+            (7, GROUP_LEN),
+            (8, 1),
+        ] {
+            let data = &data[..len];
+            let simple = (first..).zip(data.chunks(GROUP_LEN));
+            let simple: Vec<Cv> = simple
+                .map(|(group, bytes)| group_value(group, bytes))
+                .collect();
+            let mut values = vec![[0; 32]; simple.len()];
+            group_values(data, first, &mut values);
+            assert_eq!(values, simple, "{first} {len}");
+            if first % (simple.len() as u64).next_power_of_two() == 0 && first > 0 {
+                let merged = crate::tree::merge(&simple, false, &mut Vec::new());
+                assert_eq!(run_value(data, first), merged, "{first} {len}");
+            }
         }
     }
 

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+mod beside;
 mod content;
 pub mod dir;
 pub mod env;
@@ -70,6 +71,7 @@ pub use hash::{BlobFormat, Hash, HashAndFormat, ParseHashError};
 pub use io::{ReadAt, WriteAt};
 pub use kernel::TempTag;
 pub use name::{Area, FileName, Uuid};
+pub use outboard::outboard_of;
 pub use paths::{ExternalPath, PathError, PathSet, PathsError};
 pub use progress::Progress;
 pub use ranges::{ChunkRanges, RangesError};

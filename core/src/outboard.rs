@@ -9,11 +9,29 @@
 use std::io;
 
 use crate::{
-    ReadAt, WriteAt,
+    Hash, ReadAt, WriteAt,
     hasher::Hashed,
     io::{read_full_at, write_all_at},
-    tree::{Cv, PAGE_GROUPS, PAIR, PAIR_LEN, PREFIX, Subtree, groups, merge},
+    leaves::group_values,
+    tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, PAIR, PAIR_LEN, PREFIX, Subtree, groups, merge},
 };
+
+/// The hash of bytes in memory, and their outboard as a file has it: the size in front, then the pairs
+/// (FORMAT.md, "`.obao4`"). Of at most one group that is the size alone, and no file.
+///
+/// Takes one 256th of the room of `bytes` for the outboard, and half of that meanwhile.
+#[must_use]
+pub fn outboard_of(bytes: &[u8]) -> (Hash, Vec<u8>) {
+    let mut outboard = (bytes.len() as u64).to_le_bytes().to_vec();
+    if bytes.len() as u64 <= GROUP {
+        return (Hash::of(bytes), outboard);
+    }
+    let mut values = vec![[0; 32]; bytes.len().div_ceil(GROUP_LEN)];
+    group_values(bytes, 0, &mut values);
+    outboard.reserve_exact((values.len() - 1) * PAIR_LEN);
+    let root = merge(&values, true, &mut outboard);
+    (Hash::from_bytes(root), outboard)
+}
 
 /// Writes pages of group values as they come, then makes an outboard of them.
 pub(crate) struct OutboardWriter {
@@ -113,10 +131,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        Hash,
         hasher::TreeHasher,
         leaves::group_value,
-        tree::{GROUP, GROUP_LEN, left_of, outboard_len},
+        tree::{left_of, outboard_len},
     };
 
     #[derive(Default)]
@@ -199,6 +216,13 @@ mod tests {
         (Hash::from_bytes(hash), out)
     }
 
+    /// Also what is made in memory is as it is written.
+    fn checked(data: &[u8], page_groups: u64, piece: usize) -> (Hash, Vec<u8>) {
+        let written = written(data, page_groups, piece);
+        assert!(written == outboard_of(data));
+        written
+    }
+
     fn of_bao_tree(data: &[u8]) -> (Hash, Vec<u8>) {
         let outboard = PreOrderMemOutboard::create(data, BlockSize::from_chunk_log(4));
         (outboard.root.into(), outboard.into_inner_with_prefix())
@@ -222,7 +246,7 @@ mod tests {
             assert_eq!(naive(&data), expected, "{size}");
             for page_groups in [2, 4, 8, PAGE_GROUPS] {
                 assert_eq!(
-                    written(&data, page_groups, 40_000),
+                    checked(&data, page_groups, 40_000),
                     expected,
                     "{size} {page_groups}"
                 );
@@ -243,7 +267,7 @@ mod tests {
         ] {
             let data = bytes(size);
             assert_eq!(
-                written(&data, PAGE_GROUPS, 1 << 20),
+                checked(&data, PAGE_GROUPS, 1 << 20),
                 of_bao_tree(&data),
                 "{size}"
             );
@@ -257,7 +281,7 @@ mod tests {
             size in 0..3_000_000usize, page_log in 1..6u32, piece in 1..100_000usize,
         ) {
             let data = bytes(size);
-            prop_assert_eq!(written(&data, 1 << page_log, piece), of_bao_tree(&data));
+            prop_assert_eq!(checked(&data, 1 << page_log, piece), of_bao_tree(&data));
         }
     }
 }

@@ -7,17 +7,18 @@ use std::{
 };
 
 use crate::{
-    Backend, Damage, Error, Hash, ReadAt, Result,
-    content::{Content, Tree},
+    Backend, Error, Hash, ReadAt, Result,
+    beside::each_beside,
+    content::{Content, RUN_GROUPS, Run, Tree, outboard_damage},
+    homes::Home,
     index::Entry,
     io::read_full_at,
-    leaves::group_values,
     parts::SizedParts,
     progress::{Watch, unwatched},
     proof::Step,
     store::{Inner, Store, locked},
     sync::Mutex,
-    tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, group_range, groups},
+    tree::{GROUP, GROUP_LEN, PAGE_GROUPS, group_range, groups},
 };
 
 /// Reads a blob: `Read`, `Seek` and [`ReadAt`].
@@ -31,9 +32,45 @@ pub struct BlobReader<B: Backend> {
     inner: Arc<Inner<B>>,
     hash: Hash,
     content: Content<B::Object>,
-    /// The group read last: small reads in sequence verify it once.
-    recent: Mutex<Option<(u64, Vec<u8>)>>,
+    /// The groups read last: small reads in sequence verify them once.
+    recent: Mutex<Recent>,
     position: u64,
+}
+
+/// Verified bytes of neighbouring groups.
+#[derive(Default)]
+struct Recent {
+    /// The first of the groups.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Recent {
+    /// Copies what there is from an offset on; `None` when there is nothing.
+    fn serve(&self, offset: u64, buf: &mut [u8]) -> Option<usize> {
+        let skip = usize::try_from(offset.checked_sub(self.start * GROUP)?).ok()?;
+        let bytes = self.bytes.get(skip..).filter(|bytes| !bytes.is_empty())?;
+        let len = bytes.len().min(buf.len());
+        buf[..len].copy_from_slice(&bytes[..len]);
+        Some(len)
+    }
+
+    /// How many groups are worth being read from this one on.
+    fn ahead(&self, group: u64) -> u64 {
+        let known = self.bytes.len() as u64;
+        if known > 0 && self.start * GROUP + known == group * GROUP {
+            (2 * groups(known)).min(RUN_GROUPS)
+        } else {
+            1
+        }
+    }
+}
+
+/// A run that is read, and where to.
+struct Piece<'a> {
+    run: Run,
+    bytes: &'a mut [u8],
+    is_right: bool,
 }
 
 impl<B: Backend> Store<B> {
@@ -167,44 +204,56 @@ impl<B: Backend> BlobReader<B> {
             return Ok(0);
         }
         let (group, skip) = (offset / GROUP, offset % GROUP);
-        let whole = whole_groups(group, buf.len(), size);
+        let whole = whole_groups(group, buf.len(), size) as u64;
         if skip == 0 && whole > 0 {
-            let values = self.noted(self.inner.values(self.hash, tree, group / PAGE_GROUPS))?;
-            if tree.size() != size {
+            return match self.read_groups(tree, size, group..group + whole, buf)? {
                 // A rebuild has corrected the size, which happens once.
-                return self.read_verified(buf, offset);
-            }
-            return self.noted(self.read_groups(tree, &values, size, group, whole, buf));
+                None => self.read_verified(buf, offset),
+                Some(read) => Ok(read),
+            };
         }
-        self.read_piece(buf, group, skip, || {
-            self.noted(self.inner.group(self.hash, tree, group))
+        self.read_piece(buf, group, skip, |ahead, mut bytes| {
+            let end = (group + ahead).min(group / PAGE_GROUPS * PAGE_GROUPS + PAGE_GROUPS);
+            let asked = group..end.min(groups(size));
+            let start = group_range(group, size).start;
+            // A few groups, and so a length in memory.
+            let len = usize::try_from(size.min(asked.end * GROUP) - start).unwrap_or(GROUP_LEN);
+            bytes.resize(len, 0);
+            let read = match self.read_groups(tree, size, asked, &mut bytes)? {
+                Some(read) => read,
+                None => {
+                    bytes = self.noted(self.inner.group(self.hash, tree, group))?;
+                    bytes.len()
+                }
+            };
+            bytes.truncate(read);
+            Ok(bytes)
         })
     }
 
-    /// Reads a part of a group, which is verified once for reads in sequence.
+    /// Reads a part of a group, which is verified once for reads in sequence: these are read ahead of, twice as far
+    /// each time. `verified` reads as many groups as it is told, or fewer, into a buffer with any content.
     fn read_piece(
         &self,
         buf: &mut [u8],
         group: u64,
         skip: u64,
-        verified: impl FnOnce() -> Result<Vec<u8>>,
+        verified: impl FnOnce(u64, Vec<u8>) -> Result<Vec<u8>>,
     ) -> Result<usize> {
-        // Less than a group, and so a length in memory.
-        let skip = usize::try_from(skip).unwrap_or(GROUP_LEN);
-        let serve = |bytes: &[u8], buf: &mut [u8]| {
-            let bytes = bytes.get(skip..).unwrap_or_default();
-            let len = bytes.len().min(buf.len());
-            buf[..len].copy_from_slice(&bytes[..len]);
-            len
-        };
-        if let Some((at, bytes)) = &*locked(&self.recent)
-            && *at == group
-        {
-            return Ok(serve(bytes, buf));
+        let offset = group * GROUP + skip;
+        let mut recent = locked(&self.recent);
+        if let Some(len) = recent.serve(offset, buf) {
+            return Ok(len);
         }
-        let bytes = verified()?;
-        let len = serve(&bytes, buf);
-        *locked(&self.recent) = Some((group, bytes));
+        let ahead = recent.ahead(group);
+        let room = std::mem::take(&mut recent.bytes);
+        drop(recent);
+        let found = Recent {
+            start: group,
+            bytes: verified(ahead, room)?,
+        };
+        let len = found.serve(offset, buf).unwrap_or_default();
+        *locked(&self.recent) = found;
         Ok(len)
     }
 
@@ -228,8 +277,8 @@ impl<B: Backend> BlobReader<B> {
             _ => 0,
         };
         if whole == 0 {
-            return self.read_piece(buf, group, skip, || {
-                let mut bytes = vec![0; GROUP_LEN];
+            return self.read_piece(buf, group, skip, |_, mut bytes| {
+                bytes.resize(GROUP_LEN, 0);
                 let read = self.read_run(parts, group..group + 1, &mut bytes)?;
                 bytes.truncate(read);
                 Ok(bytes)
@@ -277,60 +326,79 @@ impl<B: Backend> BlobReader<B> {
         }
     }
 
-    /// Reads whole groups straight into the buffer, then verifies them there.
+    /// Reads whole groups of a page straight into the buffer and verifies them there, many at once. `None` when the
+    /// size was found to be another one.
+    ///
+    /// # Errors
+    /// For the first of them; otherwise those before a damaged one are read.
     fn read_groups(
         &self,
         tree: &Tree<B::Object>,
-        values: &[Cv],
         size: u64,
-        first: u64,
-        count: usize,
+        asked: Range<u64>,
         buf: &mut [u8],
-    ) -> Result<usize> {
-        let start = group_range(first, size).start;
-        let end = group_range(first + count as u64 - 1, size).end;
-        let len = usize::try_from(end - start).unwrap_or(buf.len());
-        let buf = &mut buf[..len];
-        let read = match tree.homes.get(&self.inner, 0, &mut None) {
-            // What is missing, or cannot be read, is looked for in the other homes below.
-            Some(home) => read_full_at(&home.object, buf, start).unwrap_or_default(),
-            None => 0,
-        };
-        // The last group of the blob may be short; another one that is came in part.
-        let came = if read == len {
-            len
-        } else {
-            read / GROUP_LEN * GROUP_LEN
-        };
-        let mut found = vec![[0; 32]; came.div_ceil(GROUP_LEN)];
-        group_values(&buf[..came], first, &mut found);
-        let mut good = 0;
-        for (nth, (group, bytes)) in (first..).zip(buf.chunks_mut(GROUP_LEN)).enumerate() {
-            let in_page = usize::try_from(group % PAGE_GROUPS).unwrap_or_default();
-            let is_right = match (found.get(nth), values.get(in_page)) {
-                (Some(found), Some(value)) => found == value,
-                _ => false,
+    ) -> Result<Option<usize>> {
+        let runs = self.noted(self.inner.runs(self.hash, tree, asked.clone()))?;
+        if tree.size() != size {
+            return Ok(None);
+        }
+        // What is missing, or cannot be read, is looked for in the other homes below.
+        let home = tree.homes.get(&self.inner, 0, &mut None);
+        let mut rest = &mut *buf;
+        let mut pieces = Vec::with_capacity(runs.len());
+        for run in runs {
+            let start = group_range(run.start, size).start;
+            let end = group_range(run.start + run.groups - 1, size).end;
+            let len = usize::try_from(end - start).unwrap_or(rest.len());
+            let Some((bytes, later)) = rest.split_at_mut_checked(len) else {
+                break;
             };
-            if !is_right {
+            rest = later;
+            pieces.push(Piece {
+                run,
+                bytes,
+                is_right: false,
+            });
+        }
+        each_beside(
+            &mut pieces,
+            |piece| {
+                let read = |home: &Arc<Home<B::Object>>| {
+                    let read = read_full_at(&home.object, piece.bytes, piece.run.start * GROUP);
+                    read.is_ok_and(|read| read == piece.bytes.len())
+                };
+                piece.is_right = home.as_ref().is_some_and(read);
+            },
+            |piece| piece.is_right = piece.is_right && piece.run.is_of(piece.bytes),
+        );
+        let mut good = 0;
+        let mut failed = None;
+        'pieces: for piece in pieces {
+            if piece.is_right {
+                good += piece.bytes.len();
+                continue;
+            }
+            for (group, bytes) in (piece.run.start..).zip(piece.bytes.chunks_mut(GROUP_LEN)) {
                 match self.inner.group(self.hash, tree, group) {
                     Ok(right) if right.len() == bytes.len() => bytes.copy_from_slice(&right),
                     outcome => {
-                        buf[good..].fill(0);
-                        return match outcome {
-                            Err(error) if good == 0 => Err(error),
-                            // Nothing would mean the end.
-                            Ok(_) if good == 0 => Err(Error::Corrupt {
-                                hash: self.hash,
-                                damage: Damage::Outboard { offset: start },
-                            }),
-                            _ => Ok(good),
-                        };
+                        failed = Some(outcome);
+                        break 'pieces;
                     }
                 }
+                good += bytes.len();
             }
-            good += bytes.len();
         }
-        Ok(good)
+        let Some(failed) = failed else {
+            return Ok(Some(good));
+        };
+        buf[good..].fill(0);
+        match failed {
+            _ if good > 0 => Ok(Some(good)),
+            Err(error) => self.noted(Err(error)),
+            // Nothing would mean the end.
+            Ok(_) => self.noted(Err(outboard_damage(self.hash, asked.start * GROUP))),
+        }
     }
 
     fn noted<T>(&self, result: Result<T>) -> Result<T> {

@@ -99,39 +99,6 @@ pub(crate) fn split_pair(pair: &[u8]) -> Option<(Cv, Cv)> {
     Some((left.try_into().ok()?, right.try_into().ok()?))
 }
 
-/// Checks the pairs of a subtree of `groups` leaves, in pre-order, against its value, and appends the
-/// values of its leaves to `leaves`.
-///
-/// `false` when a pair does not hash to what is above it; `leaves` is of no use then.
-pub(crate) fn unmerge(
-    pairs: &[u8],
-    groups: u64,
-    value: &Cv,
-    is_root: bool,
-    leaves: &mut Vec<Cv>,
-) -> bool {
-    if groups == 1 {
-        leaves.push(*value);
-        return pairs.is_empty();
-    }
-    let left_groups = left_of(groups);
-    let Some((pair, rest)) = pairs.split_at_checked(PAIR_LEN) else {
-        return false;
-    };
-    let Some((left, right)) = split_pair(pair) else {
-        return false;
-    };
-    let Ok(left_len) = usize::try_from((left_groups - 1) * PAIR) else {
-        return false;
-    };
-    let Some((left_pairs, right_pairs)) = rest.split_at_checked(left_len) else {
-        return false;
-    };
-    parent(&left, &right, is_root) == *value
-        && unmerge(left_pairs, left_groups, &left, false, leaves)
-        && unmerge(right_pairs, groups - left_groups, &right, false, leaves)
-}
-
 /// A subtree on the way from the root to a page or a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subtree {
@@ -154,6 +121,20 @@ impl Subtree {
             offset: PREFIX,
             is_root: true,
         }
+    }
+
+    /// A page of `size` bytes; `None` behind the last one.
+    pub(crate) const fn page(size: u64, page: u64) -> Option<Self> {
+        let mut tree = Self::root(size);
+        let first = page.saturating_mul(PAGE_GROUPS);
+        if first >= tree.groups {
+            return None;
+        }
+        while tree.groups > PAGE_GROUPS {
+            let (left, right) = tree.split();
+            tree = if first < right.start { left } else { right };
+        }
+        Some(tree)
     }
 
     /// The two halves of a subtree of at least two groups.
@@ -229,23 +210,5 @@ mod tests {
             assert_eq!(left.offset + left.pairs_len(), right.offset);
             assert_eq!(right.offset + right.pairs_len(), 8 + whole.pairs_len());
         }
-    }
-
-    #[test]
-    fn any_damaged_pair_is_seen() {
-        let values: Vec<Cv> = (0..11).map(|i| [i; 32]).collect();
-        let mut pairs = Vec::new();
-        let root = merge(&values, true, &mut pairs);
-        let mut leaves = Vec::new();
-        assert!(unmerge(&pairs, 11, &root, true, &mut leaves));
-        assert_eq!(leaves, values);
-        for bit in 0..pairs.len() * 8 {
-            pairs[bit / 8] ^= 1 << (bit % 8);
-            assert!(!unmerge(&pairs, 11, &root, true, &mut Vec::new()), "{bit}");
-            pairs[bit / 8] ^= 1 << (bit % 8);
-        }
-        assert!(!unmerge(&pairs[..640], 12, &root, true, &mut Vec::new()));
-        assert!(!unmerge(&pairs[..576], 11, &root, true, &mut Vec::new()));
-        assert!(!unmerge(&pairs, 11, &root, false, &mut Vec::new()));
     }
 }

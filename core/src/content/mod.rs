@@ -1,6 +1,9 @@
 //! What a blob's bytes are proved with: its outboard where that is right, otherwise its data themselves.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     Backend, BackendError, Damage, Error, FileName, Hash, ReadAt, Result,
@@ -13,12 +16,15 @@ use crate::{
     progress::{Watch, unwatched},
     store::{Inner, locked},
     tree::{
-        Cv, GROUP, GROUP_LEN, PAGE_GROUPS, Subtree, group_range, groups, merge, outboard_len,
-        parent, split_pair, unmerge,
+        Cv, GROUP, GROUP_LEN, PAGE_GROUPS, Subtree, group_range, groups, outboard_len, parent,
+        split_pair,
     },
 };
 
+mod page;
 mod walk;
+
+pub(crate) use page::{Page, RUN_GROUPS, Run};
 
 /// Groups that are read and hashed at once.
 const RUN: usize = 16;
@@ -242,11 +248,11 @@ impl<B: Backend> Inner<B> {
                 continue;
             }
             let last = groups(tree.size) - 1;
-            let Some(values) = self.page_of_outboard(hash, &tree, last / PAGE_GROUPS) else {
+            let page = self.page_of_outboard(hash, &tree, last / PAGE_GROUPS);
+            let Some(Run { value, .. }) = page.and_then(|page| page.group(last)) else {
                 continue;
             };
             usable.get_or_insert(tree.size);
-            let value = values[in_page(last)];
             if self
                 .read_group(hash, homes, tree.size, false, last, &value)
                 .is_ok()
@@ -266,66 +272,113 @@ impl<B: Backend> Inner<B> {
         Ok(usable.map(|size| Tree { size, ..tree }))
     }
 
-    /// The values of a page's groups, verified.
-    pub(crate) fn values(
+    /// A page, the value of which is proved. Its pairs need not be right: see [`mended_page`](Self::mended_page).
+    pub(crate) fn page(&self, hash: Hash, tree: &Tree<B::Object>, page: u64) -> Result<Arc<Page>> {
+        // Under an unproved size an outboard may have a shape that is not the blob's: nothing of it is shared.
+        let is_proven = tree.is_proven();
+        if is_proven && let Some(known) = locked(&self.pages).get(&(hash, page)) {
+            return Ok(Arc::clone(known));
+        }
+        // An outboard says nothing any more where a rebuild has found another size.
+        let fits = tree.size == tree.size();
+        let of_outboard = || self.page_of_outboard(hash, tree, page).map(Arc::new);
+        match fits.then(of_outboard).flatten() {
+            Some(found) => {
+                if is_proven {
+                    locked(&self.pages).put((hash, page), Arc::clone(&found));
+                }
+                Ok(found)
+            }
+            None => self.mended_page(hash, tree, page),
+        }
+    }
+
+    /// The same page from the data themselves, where a pair of it is not right.
+    pub(crate) fn mended_page(
         &self,
         hash: Hash,
         tree: &Tree<B::Object>,
         page: u64,
-    ) -> Result<Arc<[Cv]>> {
-        // Under an unproved size an outboard may have a shape that is not the blob's: nothing of it is shared.
-        let is_proven = tree.is_proven();
-        if is_proven && let Some(values) = locked(&self.pages).get(&(hash, page)) {
-            return Ok(Arc::clone(values));
+    ) -> Result<Arc<Page>> {
+        let mended = Arc::new(self.page_of_rebuilt(hash, tree, page)?);
+        if tree.is_proven() {
+            locked(&self.pages).put((hash, page), Arc::clone(&mended));
         }
-        // An outboard says nothing any more where a rebuild has found another size.
-        let fits = tree.size == tree.size();
-        let of_outboard = || self.page_of_outboard(hash, tree, page);
-        let values = match fits.then(of_outboard).flatten() {
-            Some(values) => values,
-            None => self.page_of_rebuilt(hash, tree, page)?,
+        Ok(mended)
+    }
+
+    /// The runs that these groups of one page are made of, with their proved values: the fewest, or, where the page
+    /// is damaged, group by group, up to one that nothing proves.
+    ///
+    /// # Errors
+    /// When nothing proves the first of them.
+    pub(crate) fn runs(
+        &self,
+        hash: Hash,
+        tree: &Tree<B::Object>,
+        groups: Range<u64>,
+    ) -> Result<Vec<Run>> {
+        let number = groups.start / PAGE_GROUPS;
+        let page = self.page(hash, tree, number)?;
+        if !page.has(&groups) {
+            // The claimed size was wrong, and with it the number of groups.
+            return Err(outboard_damage(hash, groups.start * GROUP));
+        }
+        if let Some(runs) = page.runs(groups.clone()) {
+            return Ok(runs);
+        }
+        let failed = match self.mended_page(hash, tree, number) {
+            Ok(mended) if mended.has(&groups) => {
+                let damage = || outboard_damage(hash, groups.start * GROUP);
+                return mended.runs(groups.clone()).ok_or_else(damage);
+            }
+            Ok(_) => outboard_damage(hash, groups.start * GROUP),
+            Err(error) => error,
         };
-        if is_proven {
-            locked(&self.pages).put((hash, page), Arc::clone(&values));
+        let single: Vec<Run> = groups.map_while(|group| page.group(group)).collect();
+        match single.is_empty() {
+            true => Err(failed),
+            false => Ok(single),
         }
-        Ok(values)
     }
 
     /// One group, verified.
     pub(crate) fn group(&self, hash: Hash, tree: &Tree<B::Object>, group: u64) -> Result<Vec<u8>> {
         let (size, is_proven) = (tree.size(), tree.is_proven());
-        let values = self.values(hash, tree, group / PAGE_GROUPS)?;
+        let runs = self.runs(hash, tree, group..group + 1);
         if tree.size() != size {
             // A rebuild, of this thread or another one, has corrected the size, which happens once.
             return self.group(hash, tree, group);
         }
-        match values.get(in_page(group)) {
-            Some(value) if group < groups(size) => {
-                self.read_group(hash, &tree.homes, size, is_proven, group, value)
+        let found = match runs?[..] {
+            [Run { value, .. }] if group < groups(size) => {
+                self.read_group(hash, &tree.homes, size, is_proven, group, &value)
             }
-            _ => {
-                // The claimed size was wrong, and with it the number of groups.
-                Err(outboard_damage(hash, group * GROUP))
+            _ => Err(outboard_damage(hash, group * GROUP)),
+        };
+        match found {
+            // The size may be what is wrong, which the data themselves tell if anything does.
+            Err(Error::Corrupt { .. })
+                if !is_proven && self.rebuilt(hash, tree, group * GROUP).is_ok() =>
+            {
+                self.group(hash, tree, group)
             }
+            found => found,
         }
     }
 
-    /// Walks from the root to a page, verifying each pair, then reads and verifies the page's own pairs.
-    /// `None` when a pair is wrong or cannot be read.
-    fn page_of_outboard(&self, hash: Hash, tree: &Tree<B::Object>, page: u64) -> Option<Arc<[Cv]>> {
+    /// Walks from the root to a page, verifying each pair, then reads the page's own pairs. `None` when a pair on
+    /// the way is wrong, or one cannot be read.
+    fn page_of_outboard(&self, hash: Hash, tree: &Tree<B::Object>, page: u64) -> Option<Page> {
         let outboard = tree.outboard.as_ref()?;
+        let is_proven = tree.is_proven();
         let first = page * PAGE_GROUPS;
         let mut subtree = Subtree::root(tree.size);
         let mut value = *hash.as_bytes();
         while subtree.groups > PAGE_GROUPS {
-            let mut pair = [0; 64];
-            if read_full_at(outboard, &mut pair, subtree.offset).ok()? != pair.len() {
-                return None;
-            }
-            let (left_value, right_value) = split_pair(&pair)?;
-            if parent(&left_value, &right_value, subtree.is_root) != value {
-                return None;
-            }
+            // Where a pair stands is unambiguous under the right size only.
+            let known = is_proven.then_some((hash, subtree.offset));
+            let (left_value, right_value) = self.pair_above(known, outboard, subtree, &value)?;
             let (left, right) = subtree.split();
             (subtree, value) = if first < right.start {
                 (left, left_value)
@@ -337,12 +390,38 @@ impl<B: Backend> Inner<B> {
         if read_full_at(outboard, &mut pairs, subtree.offset).ok()? != pairs.len() {
             return None;
         }
-        let mut values = Vec::with_capacity(usize::try_from(subtree.groups).ok()?);
-        unmerge(&pairs, subtree.groups, &value, subtree.is_root, &mut values).then(|| values.into())
+        Page::new(subtree, value, pairs)
     }
 
-    /// The values of a page's groups, without the outboard: from data that hash to the blob's name.
-    fn page_of_rebuilt(&self, hash: Hash, tree: &Tree<B::Object>, page: u64) -> Result<Arc<[Cv]>> {
+    /// The values of the halves of a subtree above the pages; `None` when its pair is wrong or cannot be read.
+    fn pair_above(
+        &self,
+        known: Option<(Hash, u64)>,
+        outboard: &B::Object,
+        subtree: Subtree,
+        value: &Cv,
+    ) -> Option<(Cv, Cv)> {
+        if let Some(known) = &known
+            && let Some(halves) = locked(&self.above).get(known)
+        {
+            return Some(*halves);
+        }
+        let mut pair = [0; 64];
+        if read_full_at(outboard, &mut pair, subtree.offset).ok()? != pair.len() {
+            return None;
+        }
+        let halves = split_pair(&pair)?;
+        if parent(&halves.0, &halves.1, subtree.is_root) != *value {
+            return None;
+        }
+        if let Some(known) = known {
+            locked(&self.above).put(known, halves);
+        }
+        Some(halves)
+    }
+
+    /// A page without the outboard: from data that hash to the blob's name.
+    fn page_of_rebuilt(&self, hash: Hash, tree: &Tree<B::Object>, page: u64) -> Result<Page> {
         let offset = page * PAGE_GROUPS * GROUP;
         let rebuilt = self.rebuilt(hash, tree, offset)?;
         self.page_of_data(tree, rebuilt, page)
@@ -368,20 +447,20 @@ impl<B: Backend> Inner<B> {
         tree.rebuilt().ok_or_else(|| outboard_damage(hash, offset))
     }
 
-    /// The values of a page's groups, hashed from a home whose bytes still give the page's value. The error
-    /// is none when it is the bytes that are wrong.
+    /// A page, hashed from a home whose bytes still give its value. The error is none when it is the bytes that
+    /// are wrong.
     fn page_of_data(
         &self,
         tree: &Tree<B::Object>,
         rebuilt: &Rebuilt,
         page: u64,
-    ) -> Result<Arc<[Cv]>, Option<Error>> {
-        let first = page * PAGE_GROUPS;
-        let last = (first + PAGE_GROUPS).min(groups(rebuilt.size));
-        if first >= last {
-            // The claimed size had more pages than the blob has.
-            return Err(None);
-        }
+    ) -> Result<Page, Option<Error>> {
+        // None when the claimed size had more pages than the blob has.
+        let subtree = Subtree::page(rebuilt.size, page).ok_or(None)?;
+        let Range {
+            start: first,
+            end: last,
+        } = subtree.range();
         let (mut index, mut failed) = (0, None);
         let mut buf = vec![0; RUN * GROUP_LEN];
         'homes: while let Some(home) = tree.homes.get(self, index, &mut failed) {
@@ -403,14 +482,13 @@ impl<B: Backend> Inner<B> {
                     }
                 }
             }
-            let is_root = rebuilt.pages.is_empty();
-            let value = merge(&values, is_root, &mut Vec::new());
+            let found = Page::of_values(subtree, &values);
             let expected = usize::try_from(page)
                 .ok()
                 .and_then(|page| rebuilt.pages.get(page));
             // A single page is the root, which its maker compared with the hash.
-            if expected.map_or(value == *tree.homes.hash().as_bytes(), |cv| *cv == value) {
-                return Ok(values.into());
+            if found.value() == expected.unwrap_or(tree.homes.hash().as_bytes()) {
+                return Ok(found);
             }
         }
         Err(failed)
@@ -485,7 +563,7 @@ fn in_page(group: u64) -> usize {
 }
 
 /// The length of a range of a few groups.
-fn len_of(range: &std::ops::Range<u64>) -> usize {
+fn len_of(range: &Range<u64>) -> usize {
     // Less than a page, and so a length in memory.
     usize::try_from(range.end - range.start).unwrap_or(GROUP_LEN)
 }

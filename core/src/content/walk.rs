@@ -1,8 +1,8 @@
 //! A blob, or what there is of one, group by group: what proves it, and its bytes.
 
-use std::{io, sync::Arc};
+use std::io;
 
-use super::{Content, Tree, outboard_damage};
+use super::{Content, Page, Tree, outboard_damage};
 use crate::{
     Backend, Error, Hash, Result,
     progress::Watch,
@@ -93,8 +93,8 @@ struct RebuiltPairs<'a, B: Backend> {
     hash: Hash,
     tree: &'a Tree<B::Object>,
     size: u64,
-    /// The page that was asked for last, and its values.
-    page: Option<(u64, Arc<[Cv]>)>,
+    /// The page that was asked for last.
+    page: Option<(u64, Page)>,
 }
 
 impl<B: Backend> Pairs for RebuiltPairs<'_, B> {
@@ -116,16 +116,12 @@ impl<B: Backend> Pairs for RebuiltPairs<'_, B> {
             let pages = tree.groups.div_ceil(PAGE_GROUPS);
             return Ok(pair_of(halves(&rebuilt.pages, page, pages)));
         }
-        let values = match &self.page {
-            Some((known, values)) if *known == page => Arc::clone(values),
-            _ => self.inner.page_of_rebuilt(hash, self.tree, page)?,
-        };
-        self.page = Some((page, Arc::clone(&values)));
-        Ok(pair_of(halves(
-            &values,
-            tree.start % PAGE_GROUPS,
-            tree.groups,
-        )))
+        if !matches!(&self.page, Some((known, _)) if *known == page) {
+            let found = self.inner.page_of_rebuilt(hash, self.tree, page)?;
+            self.page = Some((page, found));
+        }
+        let known = self.page.as_ref();
+        Ok(known.and_then(|(_, known)| known.pair(tree).copied()))
     }
 }
 

@@ -10,7 +10,9 @@ use crate::{
     kernel::TempTag,
     progress::{Watch, unwatched},
     store::{
-        ImportOptions, Imported, Inner, Novelty, Stage, hashing::Hashing, locked,
+        ImportOptions, Imported, Inner, Novelty, Stage,
+        hashing::{Buffers, Hashing},
+        locked,
         publication::Publication,
     },
 };
@@ -29,6 +31,7 @@ pub struct Batch<'a, B: Backend> {
     failed: bool,
     /// Whether partial entries stay that have nothing but what is imported.
     keeps_parts: bool,
+    buffers: Buffers,
 }
 
 /// An import whose bytes are staged.
@@ -52,6 +55,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             done: Vec::new(),
             failed: false,
             keeps_parts: false,
+            buffers: Buffers::default(),
         }
     }
 
@@ -127,7 +131,12 @@ impl<'a, B: Backend> Batch<'a, B> {
         let stamp = |file| inner.backend.stamp(file).map_err(Error::Source);
         let before = stamp(&file)?;
         let mut hashing = Hashing::new(inner, options);
-        hashing.run(|buf, at| read_full_at(&file, buf, at), |_, _| Ok(()), watch)?;
+        hashing.run(
+            &mut self.buffers,
+            |buf, at| read_full_at(&file, buf, at),
+            |_, _| Ok(()),
+            watch,
+        )?;
         let (hashed, outboard) = hashing.finish()?;
         if stamp(&file)? != before || hashed.size != before.len {
             let path = path.to_string();
@@ -184,7 +193,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             }
             Ok(())
         };
-        hashing.run(read, write, watch)?;
+        hashing.run(&mut self.buffers, read, write, watch)?;
         let (hashed, outboard) = hashing.finish()?;
         self.add(hashed, options.format, Some(data), outboard, None)
     }

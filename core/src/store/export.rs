@@ -10,7 +10,10 @@ use crate::{
     io::{read_full_at, write_all_at},
     progress::{Progress, Watch, unwatched},
     store::{
-        ImportOptions, Inner, Store, exclusive, hashing::Hashing, locked, publication::Publication,
+        ImportOptions, Inner, Store, exclusive,
+        hashing::{Buffers, Hashing},
+        locked,
+        publication::Publication,
         with_uuid,
     },
 };
@@ -306,7 +309,7 @@ impl<B: Backend> Inner<B> {
         };
         let read = |buf: &mut [u8], at: u64| out.read(buf, at);
         let hashed = hashing
-            .run(read, |_, _| Ok(()), &mut exported)
+            .run(&mut Buffers::default(), read, |_, _| Ok(()), &mut exported)
             .and_then(|()| hashing.finish());
         match hashed {
             Ok((hashed, _)) if hashed.hash == hash => Ok(Some(out)),

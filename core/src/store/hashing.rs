@@ -11,8 +11,20 @@ use crate::{
     tree::GROUP,
 };
 
-/// Bytes read from a source at once.
-const READ_PIECE: usize = 256 * 1024;
+/// Bytes read from a source at once. They stay in the cache of a core from being read to being hashed and written;
+/// where another core hashes them, there have to be more, since it has to be told of each piece.
+const READ_PIECE: usize = match cfg!(feature = "parallel") {
+    true => 1024 * 1024,
+    false => 256 * 1024,
+};
+
+/// Room for the piece that is hashed and the one that is read meanwhile, for one pass after the other.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    now: Vec<u8>,
+    next: Vec<u8>,
+}
+
 /// One pass over a source: what is read goes to a sink and into the tree, full pages to the outboard.
 pub(crate) struct Hashing<'a, B: Backend> {
     inner: &'a Inner<B>,
@@ -42,25 +54,33 @@ impl<'a, B: Backend> Hashing<'a, B> {
         self
     }
 
+    /// `read` fills what it is given; less means the end. What it has read is hashed, on another core where there
+    /// is one, while `write` takes it and the next piece is read.
     pub(crate) fn run(
         &mut self,
+        buffers: &mut Buffers,
         mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
         mut write: impl FnMut(&[u8], u64) -> io::Result<()>,
         watch: &mut Watch<'_>,
     ) -> Result<()> {
         let (inner, writer) = (self.inner, &self.writer);
         let (keep, outboard) = (self.keep, &mut self.outboard);
-        let mut buf = vec![0; READ_PIECE];
-        loop {
-            let at = self.tree.size();
-            let read = read(&mut buf, at).map_err(Error::Source)?;
-            if read == 0 {
-                return self.options.check_end(at);
-            }
-            let bytes = &buf[..read];
-            self.options.check_progress(at + read as u64)?;
-            write(bytes, at).map_err(BackendError::io("write", "the imported data"))?;
-            self.tree.update(bytes, |page, values| {
+        let Buffers { now, next } = buffers;
+        now.resize(READ_PIECE, 0);
+        let mut len = read(now, self.tree.size()).map_err(Error::Source)?;
+        while len > 0 {
+            let (at, bytes) = (self.tree.size(), &now[..len]);
+            let end = at + len as u64;
+            self.options.check_progress(end)?;
+            let go_on = || {
+                write(bytes, at).map_err(BackendError::io("write", "the imported data"))?;
+                if len < READ_PIECE {
+                    return Ok(0);
+                }
+                next.resize(READ_PIECE, 0);
+                read(next, end).map_err(Error::Source)
+            };
+            let more = self.tree.update_beside(bytes, go_on, |page, values| {
                 if !keep {
                     return Ok(());
                 }
@@ -72,6 +92,8 @@ impl<'a, B: Backend> Hashing<'a, B> {
                     .page(stage.file(), page, values)
                     .map_err(|e| Error::from(outboard_io(e)))
             })?;
+            len = more?;
+            std::mem::swap(now, next);
             let step = Progress::Imported {
                 bytes: self.tree.size(),
                 total: self.options.size,
@@ -80,6 +102,7 @@ impl<'a, B: Backend> Hashing<'a, B> {
                 return Err(Error::Cancelled);
             }
         }
+        self.options.check_end(self.tree.size())
     }
 
     pub(crate) fn finish(self) -> Result<(Hashed, Option<Stage<'a, B>>)> {

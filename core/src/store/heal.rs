@@ -9,7 +9,11 @@ use crate::{
     io::read_full_at,
     limits::MAX_REBUILD,
     progress::{Progress, Watch},
-    store::{ImportOptions, Inner, Stage, hashing::Hashing, shared},
+    store::{
+        ImportOptions, Inner, Stage,
+        hashing::{Buffers, Hashing},
+        shared,
+    },
 };
 
 impl<B: Backend> Inner<B> {
@@ -90,7 +94,7 @@ impl<B: Backend> Inner<B> {
             Progress::Imported { bytes, .. } => watch(Progress::Verified { bytes, total: size }),
             other => watch(other),
         };
-        hashing.run(read, |_, _| Ok(()), &mut verified)?;
+        hashing.run(&mut Buffers::default(), read, |_, _| Ok(()), &mut verified)?;
         hashing.finish()
     }
 

@@ -6,6 +6,7 @@ use lru::LruCache;
 
 use crate::{
     Backend, BackendError, Entropy, Env, Error, FileName, Hash, Result, Uuid,
+    content::Page,
     kernel::{Kernel, TempTag},
     limits::UUID_ATTEMPTS,
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -52,8 +53,10 @@ pub use send::{SendOptions, Sent};
 pub use stat::{FileInfo, HomeInfo, Place, Reached, ReachedBy, UnreadSequence};
 pub use usage::{Stored, Usage};
 
-/// Pages of group values that are kept in memory: 8 KiB each, 4 MiB in all.
-const CACHED_PAGES: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+/// Pages of outboards that are kept in memory: 16 KiB each, 4 MiB in all, those of a blob of 1 GiB.
+const CACHED_PAGES: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Pairs above the pages that are kept in memory: about 150 bytes each, 600 KiB in all, those of a blob of 16 GiB.
+const CACHED_ABOVE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 /// Blobs of at most one group that are kept in memory: 4 MiB in all.
 const CACHED_BLOBS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
@@ -93,8 +96,10 @@ pub(crate) struct Inner<B: Backend> {
     /// them, and what it has is there. Taken after `path_writer`, and never while a deletion is awaited.
     pub(crate) publishing: RwLock<()>,
     /// By blob and page.
-    pub(crate) pages: Cache<(Hash, u64), Cv>,
-    pub(crate) small: Cache<Hash, u8>,
+    pub(crate) pages: Cache<(Hash, u64), Arc<Page>>,
+    /// Values of the halves of what is above the pages, by blob and the offset of their pair.
+    pub(crate) above: Cache<(Hash, u64), (Cv, Cv)>,
+    pub(crate) small: Cache<Hash, Arc<[u8]>>,
     /// Whether recovery and collection may delete: the lock is held here, or by a host for this process.
     pub(crate) may_delete: bool,
     pub(crate) read_only: bool,
@@ -102,7 +107,7 @@ pub(crate) struct Inner<B: Backend> {
 }
 
 /// Proved content, the least recently used of which goes first.
-type Cache<K, T> = Mutex<LruCache<K, Arc<[T]>>>;
+type Cache<K, T> = Mutex<LruCache<K, T>>;
 
 /// Takes a lock whose data are whole whenever it is free.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -136,6 +141,7 @@ impl<B: Backend> Inner<B> {
             path_writer: Mutex::default(),
             publishing: RwLock::default(),
             pages: Mutex::new(LruCache::new(CACHED_PAGES)),
+            above: Mutex::new(LruCache::new(CACHED_ABOVE)),
             small: Mutex::new(LruCache::new(CACHED_BLOBS)),
             may_delete,
             read_only,
