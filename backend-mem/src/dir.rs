@@ -340,6 +340,20 @@ impl Dir for SimDir {
         })
     }
 
+    fn whole_sync_from(&self) -> Option<usize> {
+        self.disk.peek(|machine| machine.whole_sync_from)
+    }
+
+    fn sync_whole(&self) -> io::Result<()> {
+        self.run(OpKind::SyncWhole, OsStr::new(""), |machine| {
+            if machine.whole_sync_from.is_none() {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            machine.sync_whole(machine.dir(self.node)?.fs);
+            Ok(())
+        })
+    }
+
     fn try_lock(&self, name: &OsStr) -> io::Result<Option<SimLock>> {
         let node = self.run(OpKind::TryLock, name, |machine| {
             let name = checked(name)?;

@@ -147,7 +147,7 @@ impl SimDisk {
     /// How many syncs of files and directories there were, failed ones included.
     #[must_use]
     pub fn syncs(&self) -> u64 {
-        self.count(OpKind::SyncFile) + self.count(OpKind::SyncDir)
+        self.count(OpKind::SyncFile) + self.count(OpKind::SyncDir) + self.count(OpKind::SyncWhole)
     }
 
     /// Every operation so far, in order.
@@ -159,6 +159,12 @@ impl SimDisk {
     /// Whether to keep a trace, as a new disk does. Switching forgets what it holds; counters go on.
     pub fn keep_trace(&self, keep: bool) {
         self.lock().record.set_silent(!keep);
+    }
+
+    /// From how many files on a file system of this disk is synced as a whole; `None`, as on a new disk, where it
+    /// cannot be. What comes after a crash can do the same.
+    pub fn sync_whole_from(&self, files: Option<usize>) {
+        self.lock().machine.whole_sync_from = files;
     }
 
     /// Hands over everything that a power loss may take: changes of names, oldest first, then bytes. With the entries
@@ -264,7 +270,9 @@ impl SimDisk {
             }
             Verdict::NotCalled(error) => Err(error.into()),
             Verdict::Fail(error) => {
-                if call.kind.is_sync() {
+                if call.kind == OpKind::SyncWhole {
+                    state.machine.fail_sync_whole(call.node);
+                } else if call.kind.is_sync() {
                     state.machine.fail_sync(call.node);
                 }
                 Err(error.into())

@@ -22,6 +22,8 @@ pub(crate) struct Machine {
     pub(crate) tree: Tree,
     pub(crate) locks: Locks,
     pub(crate) roots: Arc<BTreeMap<String, NodeId>>,
+    /// What [`Dir::whole_sync_from`](flatbao_core::Dir::whole_sync_from) says.
+    pub(crate) whole_sync_from: Option<usize>,
     next_node: NodeId,
     /// What stands for the time: it moves with every change of a file.
     ticks: i128,
@@ -123,6 +125,35 @@ impl Machine {
         Ok(())
     }
 
+    /// The directories of a file system, and the files in them.
+    fn all_of(&self, fs: usize) -> Vec<(NodeId, Vec<NodeId>)> {
+        let dirs = self.tree.dirs();
+        dirs.filter(|(dir, _)| self.dir(*dir).is_ok_and(|dir| dir.fs == fs))
+            .map(|(dir, names)| (dir, names.values().copied().collect()))
+            .collect()
+    }
+
+    pub(crate) fn sync_whole(&mut self, fs: usize) {
+        for (dir, files) in self.all_of(fs) {
+            for file in files {
+                if let Ok(file) = self.file_mut(file) {
+                    file.content.sync();
+                }
+            }
+            self.tree.sync(dir);
+        }
+    }
+
+    pub(crate) fn fail_sync_whole(&mut self, dir: NodeId) {
+        let Ok(fs) = self.dir(dir).map(|dir| dir.fs) else {
+            return;
+        };
+        for (dir, files) in self.all_of(fs) {
+            files.into_iter().for_each(|file| self.fail_sync(file));
+            self.tree.fail_sync(dir);
+        }
+    }
+
     pub(crate) fn fail_sync(&mut self, id: NodeId) {
         match self.file_mut(id) {
             Ok(file) => file.content.fail_sync(),
@@ -180,6 +211,7 @@ impl Machine {
             nodes: nodes.into(),
             tree,
             roots: Arc::clone(&self.roots),
+            whole_sync_from: self.whole_sync_from,
             next_node: self.next_node,
             ticks: self.ticks,
             locks: Locks::default(),

@@ -21,6 +21,8 @@ pub enum OpKind {
     List,
     /// `Dir::sync`.
     SyncDir,
+    /// `Dir::sync_whole`.
+    SyncWhole,
     /// `Dir::try_lock`.
     TryLock,
     /// `Dir::descend`.
@@ -48,7 +50,7 @@ impl OpKind {
     /// Whether the operation makes something durable.
     #[must_use]
     pub const fn is_sync(self) -> bool {
-        matches!(self, Self::SyncDir | Self::SyncFile)
+        matches!(self, Self::SyncDir | Self::SyncFile | Self::SyncWhole)
     }
 
     /// Whether the operation changes names, and nothing else: whatever a power loss before it may leave, one after it may

@@ -89,6 +89,22 @@ pub trait Backend {
     /// When the file may still be there; recovery removes it if its name is ephemeral.
     fn discard(&self, staged: Self::Staged) -> Result<(), BackendError>;
 
+    /// Says that nothing more is written to a staged file, nor read from it, before it is published: a back end that
+    /// can do without its handle gives it back.
+    ///
+    /// # Errors
+    /// [`BackendError::Length`] when it is not what was written.
+    fn set_aside(&self, staged: &mut Self::Staged) -> Result<(), BackendError> {
+        let _ = staged;
+        Ok(())
+    }
+
+    /// How many staged files are well published in one batch: not more than there can be handles, unless those that
+    /// are [set aside](Self::set_aside) have none, and as many as make durability cheap.
+    fn batch_size(&self) -> usize {
+        256
+    }
+
     /// Gives staged files their final names, in this order, replacing what bears them. Contents are
     /// durable before any final name points to them; names are durable on `Ok`.
     ///

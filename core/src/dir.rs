@@ -164,6 +164,22 @@ pub trait Dir: Sized {
         Ok(true)
     }
 
+    /// From how many files on [`sync_whole`](Dir::sync_whole) is to be called once instead of [`DirFile::sync`] for
+    /// each; `None` where it cannot be, or would not tell of every loss.
+    fn whole_sync_from(&self) -> Option<usize> {
+        None
+    }
+
+    /// Makes everything durable that was written to the file system of this directory: bytes of files, also of
+    /// those that are closed, and names. What others have written there as well.
+    ///
+    /// # Errors
+    /// As [`DirFile::sync`], for any of them, and as final. `Unsupported` where
+    /// [`whole_sync_from`](Dir::whole_sync_from) says so.
+    fn sync_whole(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Takes the exclusive lock on the file `name`, created where missing; `None` when another holds it,
     /// in this process or in any. It may outlive this handle; the system releases it when the holder dies.
     ///

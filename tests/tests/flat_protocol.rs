@@ -230,6 +230,115 @@ fn a_batch_of_a_hundred_costs_one_sync_a_directory_destination_first() {
     }
 }
 
+/// Where the file system can be synced as a whole that is what many files cost, and few cost one sync each.
+#[test]
+fn many_files_are_synced_as_a_whole() {
+    for layout in LAYOUTS {
+        for (count, is_many) in [(15, false), (16, true), (40, true)] {
+            let disk = SimDisk::new();
+            disk.sync_whole_from(Some(16));
+            let backend = layout.open(&disk);
+            assert!(backend.batch_size() > 1000);
+            let batch = batch(&backend, count);
+            let (result, trace) = traced(&disk, || backend.publish(batch));
+            result.unwrap();
+            let (single, whole) = match (is_many, layout) {
+                (false, Far) => (2 * usize::from(count), 0),
+                (false, _) => (usize::from(count), 0),
+                // Copies are made one by one.
+                (true, Far) => (usize::from(count), 1),
+                (true, _) => (0, 1),
+            };
+            let told = format!("{layout:?}, {count} files");
+            assert_eq!(of_kind(&trace, OpKind::SyncFile).len(), single, "{told}");
+            let wholes = of_kind(&trace, OpKind::SyncWhole);
+            assert_eq!(wholes.len(), whole, "{told}");
+            // Before any of them has its final name; and the names come last.
+            let first_rename = of_kind(&trace, OpKind::Rename)[0].number;
+            assert!(wholes.iter().all(|op| op.number < first_rename), "{told}");
+            assert_eq!(trace.last().unwrap().kind, OpKind::SyncDir, "{told}");
+            let disk = disk.crash();
+            for n in 0..count {
+                assert!(layout.content(&disk, &data(n)) == Some(bytes(n)), "{told}");
+            }
+        }
+    }
+}
+
+/// What is set aside has no handle, and is as durable; where there is no sync of everything it keeps its handle.
+#[test]
+fn what_was_set_aside_is_published_like_the_rest() {
+    for layout in LAYOUTS {
+        for whole in [None, Some(16)] {
+            let disk = SimDisk::new();
+            disk.sync_whole_from(whole);
+            let backend = layout.open(&disk);
+            let mut batch = batch(&backend, 3);
+            for (staged, _) in &mut batch[..2] {
+                backend.set_aside(staged).unwrap();
+                assert_eq!(staged.size().is_err(), whole.is_some());
+            }
+            let (result, trace) = traced(&disk, || backend.publish(batch));
+            result.unwrap();
+            let wholes = of_kind(&trace, OpKind::SyncWhole).len();
+            assert_eq!(wholes, usize::from(whole.is_some()), "{layout:?}");
+            let disk = disk.crash();
+            for n in 0..3 {
+                assert!(
+                    layout.content(&disk, &data(n)) == Some(bytes(n)),
+                    "{layout:?}"
+                );
+            }
+            assert_eq!(layout.names(&disk).len(), 3, "{layout:?}");
+        }
+    }
+}
+
+/// A file that is not what was written is told when it is set aside: later nobody could.
+#[test]
+fn a_file_of_another_length_is_not_set_aside() {
+    let disk = SimDisk::new();
+    disk.sync_whole_from(Some(16));
+    let backend = One.open(&disk);
+    let mut staged = stage(&backend, &temp(1), b"four");
+    One.areas(&disk)[0]
+        .change_file(temp(1).to_string(), b"fo")
+        .unwrap();
+    let error = backend.set_aside(&mut staged).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            BackendError::Length {
+                expected: 4,
+                found: 2,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+/// As a failed sync of a file, for all that the file system held.
+#[test]
+fn a_failed_sync_of_everything_publishes_nothing_and_is_final() {
+    for layout in LAYOUTS {
+        let disk = SimDisk::new();
+        disk.sync_whole_from(Some(16));
+        let backend = layout.open(&disk);
+        let mut batch = batch(&backend, 20);
+        backend.set_aside(&mut batch[7].0).unwrap();
+        disk.inject(Fault::on(OpKind::SyncWhole).error(io::ErrorKind::StorageFull));
+        let (result, trace) = traced(&disk, || backend.publish(batch));
+        let error = result.unwrap_err();
+        assert_eq!((error.done, error.unknown), (0, 0), "{layout:?}");
+        assert!(is_sync_error(&error.source), "{layout:?}: {error:?}");
+        assert_eq!(error.source.io_kind(), Some(io::ErrorKind::StorageFull));
+        assert_eq!(of_kind(&trace, OpKind::Rename).len(), 0, "{layout:?}");
+        assert_eq!(of_kind(&trace, OpKind::SyncWhole).len(), 1, "{layout:?}");
+        assert_eq!(layout.names(&disk), [""; 0], "{layout:?}");
+    }
+}
+
 /// Two areas may be one directory: it is locked, listed and synced once.
 #[test]
 fn areas_that_share_a_directory_share_its_sync() {
@@ -589,6 +698,14 @@ fn ensuring_durability_syncs_each_file_and_then_the_directory_once() {
     result.unwrap();
     assert_eq!(of_kind(&trace, OpKind::SyncFile).len(), 100);
     assert_eq!(synced_dirs(&trace), ["a/store"]);
+    assert_eq!(trace.last().unwrap().kind, OpKind::SyncDir);
+    let again = disk.fork().kill();
+    again.sync_whole_from(Some(16));
+    let backend = One.open(&again);
+    let (result, trace) = traced(&again, || backend.ensure_durable(&names));
+    result.unwrap();
+    assert_eq!(of_kind(&trace, OpKind::SyncFile).len(), 0);
+    assert_eq!(of_kind(&trace, OpKind::SyncWhole).len(), 1);
     assert_eq!(trace.last().unwrap().kind, OpKind::SyncDir);
     let disk = disk.crash();
     assert!(

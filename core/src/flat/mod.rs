@@ -198,7 +198,7 @@ impl<D: Dir> Backend for FlatDir<D> {
             .ok_or_else(|| BackendError::Missing { name: name.clone() })?;
         let len = file.size().map_err(BackendError::io("measure", name))?;
         Ok(StagedFile {
-            file,
+            file: Some(file),
             name: name.clone(),
             dir,
             len,
@@ -215,13 +215,31 @@ impl<D: Dir> Backend for FlatDir<D> {
         }
     }
 
+    fn set_aside(&self, staged: &mut Self::Staged) -> Result<(), BackendError> {
+        if self.dirs[staged.dir].whole_sync_from().is_some() {
+            self.check_len(staged)?;
+            // What was written is synced with everything else, and errors are told then, of whichever file.
+            staged.file = None;
+        }
+        Ok(())
+    }
+
+    fn batch_size(&self) -> usize {
+        let mut dirs = self.dirs.iter();
+        match dirs.all(|dir| dir.whole_sync_from().is_some()) {
+            // Names and values of so many files take some megabytes; one more sync for every so many is little.
+            true => 16 * 1024,
+            false => 256,
+        }
+    }
+
     fn publish(&self, batch: Vec<(Self::Staged, FileName)>) -> Result<(), BatchError> {
         let fail = |done, unknown, source| BatchError {
             done,
             unknown,
             source,
         };
-        if let Err(error) = batch.iter().try_for_each(|(staged, _)| self.seal(staged)) {
+        if let Err(error) = self.seal_all(&batch) {
             batch.iter().for_each(|(staged, _)| self.abandon(staged));
             return Err(fail(0, 0, error));
         }
@@ -256,12 +274,25 @@ impl<D: Dir> Backend for FlatDir<D> {
     }
 
     fn ensure_durable(&self, names: &[FileName]) -> Result<(), BackendError> {
+        let mut counts = [0_usize; 3];
+        for name in names {
+            counts[self.index(name.area())] += 1;
+        }
+        let mut whole = [false; 3];
+        for (index, dir) in self.dirs.iter().enumerate() {
+            whole[index] = dir
+                .whole_sync_from()
+                .is_some_and(|from| counts[index] >= from);
+        }
         for name in names {
             let file = self
                 .open(name)?
                 .ok_or_else(|| BackendError::Missing { name: name.clone() })?;
-            self.sync_file(&file, name)?;
+            if !whole[self.index(name.area())] {
+                self.sync_file(&file, name)?;
+            }
         }
+        self.sync_wholes(whole)?;
         self.sync_dirs(names.iter().map(|name| self.index(name.area())))
     }
 
@@ -276,7 +307,7 @@ impl<D: Dir> Backend for FlatDir<D> {
         self.sync_file(&file, name)?;
         let len = file.size().map_err(BackendError::io("measure", name))?;
         let staged = StagedFile {
-            file,
+            file: Some(file),
             name: name.clone(),
             dir: from,
             len,

@@ -4,6 +4,7 @@ use std::{ffi::OsStr, io};
 
 use crate::{
     Access, BackendError, Dir, DirFile, Durability, FileName, FlatDir, Opened, ReadAt, StagedFile,
+    WriteAt,
     io::{read_full_at, write_all_at},
 };
 
@@ -81,9 +82,59 @@ impl<D: Dir> FlatDir<D> {
     }
 
     /// Checks that a staged file has the length that was written to it, and makes its content durable.
-    pub(super) fn seal(&self, staged: &StagedFile<D::File>) -> Result<(), BackendError> {
-        let found = staged
-            .file
+    fn seal(&self, staged: &StagedFile<D::File>) -> Result<(), BackendError> {
+        self.check_len(staged)?;
+        match &staged.file {
+            Some(file) => self.sync_file(file, &staged.name),
+            None => Ok(()),
+        }
+    }
+
+    /// Seals all files of a batch: one by one, or by one sync of each file system where they are many.
+    pub(super) fn seal_all(
+        &self,
+        batch: &[(StagedFile<D::File>, FileName)],
+    ) -> Result<(), BackendError> {
+        let mut counts = [0_usize; 3];
+        let mut is_aside = [false; 3];
+        for (staged, _) in batch {
+            counts[staged.dir] += 1;
+            is_aside[staged.dir] |= staged.file.is_none();
+        }
+        let mut whole = [false; 3];
+        for (index, dir) in self.dirs.iter().enumerate() {
+            let is_many = |from| counts[index] >= from;
+            whole[index] = is_aside[index] || dir.whole_sync_from().is_some_and(is_many);
+        }
+        for (staged, _) in batch {
+            match whole[staged.dir] {
+                true => self.check_len(staged)?,
+                false => self.seal(staged)?,
+            }
+        }
+        self.sync_wholes(whole)
+    }
+
+    /// Syncs the file systems of these directories.
+    pub(super) fn sync_wholes(&self, whole: [bool; 3]) -> Result<(), BackendError> {
+        if self.durability == Durability::Atomic {
+            return Ok(());
+        }
+        for (dir, _) in self.dirs.iter().zip(whole).filter(|(_, whole)| *whole) {
+            dir.sync_whole().map_err(|source| BackendError::Sync {
+                what: "the file system of the store".into(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Checks that a staged file has the length that was written to it; one that was set aside had it then.
+    pub(super) fn check_len(&self, staged: &StagedFile<D::File>) -> Result<(), BackendError> {
+        let Some(file) = &staged.file else {
+            return Ok(());
+        };
+        let found = file
             .size()
             .map_err(BackendError::io("measure", &staged.name))?;
         if found != staged.len {
@@ -93,7 +144,7 @@ impl<D: Dir> FlatDir<D> {
                 found,
             });
         }
-        self.sync_file(&staged.file, &staged.name)
+        Ok(())
     }
 
     pub(super) fn stage_in(
@@ -104,7 +155,7 @@ impl<D: Dir> FlatDir<D> {
         let text = name.to_string();
         match self.dirs[dir].create_new(OsStr::new(&text)) {
             Ok(file) => Ok(StagedFile {
-                file,
+                file: Some(file),
                 name: name.clone(),
                 dir,
                 len: 0,
@@ -149,8 +200,8 @@ impl<D: Dir> FlatDir<D> {
             staged => staged,
         }
         .map_err(nothing_done)?;
-        let copied = copy_bytes(staged, &mut copy)
-            .map_err(BackendError::io("copy across file systems to", to))
+        let copied = self
+            .copy_bytes(staged, &mut copy, to)
             .and_then(|()| self.seal(&copy))
             .map_err(nothing_done)
             .and_then(|()| {
@@ -161,6 +212,26 @@ impl<D: Dir> FlatDir<D> {
             self.drop_name(&copy);
         }
         copied
+    }
+
+    fn copy_bytes(
+        &self,
+        staged: &StagedFile<D::File>,
+        copy: &mut StagedFile<D::File>,
+        to: &FileName,
+    ) -> Result<(), BackendError> {
+        let again;
+        let from = match &staged.file {
+            Some(file) => file,
+            None => {
+                let name = &staged.name;
+                let found = self.open_in(staged.dir, name, Access::Read)?;
+                again = found.ok_or_else(|| BackendError::Missing { name: name.clone() })?;
+                &again
+            }
+        };
+        copy_bytes(from, staged.len, copy)
+            .map_err(BackendError::io("copy across file systems to", to))
     }
 
     fn try_rename(&self, staged: &StagedFile<D::File>, to: &FileName) -> io::Result<()> {
@@ -226,11 +297,11 @@ impl<D: Dir> FlatDir<D> {
     }
 }
 
-/// Copies in pieces of 64 KiB, the size that large writes are fastest in.
-fn copy_bytes<F: DirFile>(from: &StagedFile<F>, to: &mut StagedFile<F>) -> io::Result<()> {
+/// Copies `len` bytes in pieces of 64 KiB, the size that large writes are fastest in.
+fn copy_bytes(from: &impl ReadAt, len: u64, to: &mut impl WriteAt) -> io::Result<()> {
     let mut buf = vec![0; 64 * 1024];
     let mut offset = 0;
-    while offset < from.len {
+    while offset < len {
         let read = read_full_at(from, &mut buf, offset)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -7,7 +7,8 @@ use crate::{DirFile, FileName, ReadAt, Uuid, WriteAt};
 /// A file under a temporary or partial name.
 #[derive(Debug)]
 pub struct StagedFile<F> {
-    pub(super) file: F,
+    /// None when it was set aside.
+    pub(super) file: Option<F>,
     pub(super) name: FileName,
     /// Which of the directories it is in.
     pub(super) dir: usize,
@@ -37,25 +38,32 @@ impl<F> StagedFile<F> {
     }
 }
 
+impl<F> StagedFile<F> {
+    pub(super) fn file(&self) -> io::Result<&F> {
+        let aside = || io::Error::other("a file that was set aside is published and nothing else");
+        self.file.as_ref().ok_or_else(aside)
+    }
+}
+
 impl<F: DirFile> ReadAt for StagedFile<F> {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buf, offset)
+        self.file()?.read_at(buf, offset)
     }
 
     fn size(&self) -> io::Result<u64> {
-        self.file.size()
+        self.file()?.size()
     }
 }
 
 impl<F: DirFile> WriteAt for StagedFile<F> {
     fn write_at(&mut self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        let written = self.file.write_at(buf, offset)?;
+        let written = self.file()?.write_at(buf, offset)?;
         self.len = self.len.max(offset + written as u64);
         Ok(written)
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)?;
+        self.file()?.set_len(len)?;
         self.len = len;
         Ok(())
     }

@@ -19,13 +19,17 @@ use crate::{
 
 /// Bytes written at once: larger writes cost more system time a byte on large-folio kernels.
 const WRITE_PIECE: usize = 64 * 1024;
-/// Imports that share one publication: each holds up to two open files until then.
-const BATCH: usize = 128;
+/// Imports of a batch whose files stay open; of more, all are set aside.
+const OPEN: usize = 64;
+/// Bytes of data that share one publication: so many are never long unsynced.
+const BATCH_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Imports that become durable together. Dropping it forgets those that are not committed.
 pub struct Batch<'a, B: Backend> {
     inner: &'a Inner<B>,
     pending: Vec<Pending<'a, B>>,
+    /// Bytes of their data.
+    bytes: u64,
     done: Vec<Imported>,
     /// Whether a publication failed, so that something that was added is not there.
     failed: bool,
@@ -52,6 +56,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         Self {
             inner,
             pending: Vec::new(),
+            bytes: 0,
             done: Vec::new(),
             failed: false,
             keeps_parts: false,
@@ -70,7 +75,8 @@ impl<'a, B: Backend> Batch<'a, B> {
     ///
     /// # Errors
     /// As [`Store::import_reader`](crate::Store::import_reader); what was added before is not affected then.
-    /// Every 128 imports are published: an error of that ends the batch, [`Error::BatchFailed`] from then on.
+    /// After some hundreds or thousands of imports, or 256 MiB, those so far are published: an error of that ends the
+    /// batch, [`Error::BatchFailed`] from then on.
     pub fn import_reader(&mut self, reader: impl Read) -> Result<(Hash, u64)> {
         self.import_reader_with(reader, ImportOptions::default(), &mut unwatched)
     }
@@ -207,6 +213,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         reference: Option<ExternalPath>,
     ) -> Result<(Hash, u64)> {
         let Hashed { hash, size, .. } = hashed;
+        let inner = self.inner;
         self.pending.push(Pending {
             hash,
             size,
@@ -215,12 +222,30 @@ impl<'a, B: Backend> Batch<'a, B> {
             outboard,
             reference,
             // As raw, until it is there: a collection could not read a sequence that is not.
-            held: self.inner.hold(hash),
+            held: inner.hold(hash),
         });
-        if self.pending.len() >= BATCH {
+        self.bytes = self.bytes.saturating_add(size);
+        self.set_aside()?;
+        if 2 * self.pending.len() >= inner.backend.batch_size() || self.bytes >= BATCH_BYTES {
             self.flush()?;
         }
         Ok((hash, size))
+    }
+
+    /// Gives back handles, as soon as there are many.
+    fn set_aside(&mut self) -> Result<()> {
+        let imports = match self.pending.len() {
+            0..OPEN => return Ok(()),
+            OPEN => &mut self.pending[..],
+            more => &mut self.pending[more - 1..],
+        };
+        let stages = imports
+            .iter_mut()
+            .flat_map(|import| [&mut import.data, &mut import.outboard]);
+        for stage in stages.flatten() {
+            self.inner.backend.set_aside(stage.file())?;
+        }
+        Ok(())
     }
 
     /// Publishes what is pending: outboards before data and paths, one directory sync for all.
@@ -240,6 +265,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         let _writer = has_references.then(|| locked(&inner.path_writer));
         let mut publication = Publication::default();
         let mut landed = Vec::new();
+        self.bytes = 0;
         for import in std::mem::take(&mut self.pending) {
             let novelty = publication.add(inner, &import)?;
             let Pending {

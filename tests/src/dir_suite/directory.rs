@@ -36,6 +36,28 @@ pub fn sync_is_done_or_not_supported<H: DirHarness>() {
     }
 }
 
+/// Where a file system says that it can be synced as a whole it is, and elsewhere it says so. Files need not be open.
+pub fn a_sync_of_everything_is_done_where_it_is_said<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    create(&dir, "a", b"one");
+    let outcome = dir.sync_whole();
+    match dir.whole_sync_from() {
+        Some(files) => {
+            assert!(files > 0);
+            outcome.unwrap();
+        }
+        None => {
+            skipped("the platform cannot sync a file system, or does not tell of losses");
+            assert_refused(outcome, io::ErrorKind::Unsupported, "sync everything");
+        }
+    }
+    create(&dir, "b", b"two");
+    assert_eq!(dir.sync_whole().is_ok(), dir.whole_sync_from().is_some());
+    assert_files(&dir, &["a", "b"]);
+    assert_eq!(read(&dir, "b"), b"two");
+}
+
 /// What a process did is there for the next one.
 pub fn a_restart_keeps_everything<H: DirHarness>() {
     let world = H::fresh();

@@ -16,17 +16,19 @@ pub enum Layout {
     One,
     /// Each on a file system of its own: publishing copies across.
     Three,
+    /// All in one directory, of a file system that is synced as a whole, however few files there are.
+    Whole,
 }
 
 impl Layout {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::One, Self::Three];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::One, Self::Three, Self::Whole];
 
     /// The directories of the areas that there are.
     #[must_use]
     pub fn areas(self, disk: &SimDisk) -> Vec<SimDir> {
         let names: &[&str] = match self {
-            Self::One => &["complete"],
+            Self::One | Self::Whole => &["complete"],
             Self::Three => &["complete", "partial", "meta"],
         };
         names.iter().map(|name| dir(disk, name, "store")).collect()
@@ -40,10 +42,11 @@ impl Layout {
 
     /// The store's back end on this disk.
     fn backend(self, disk: &SimDisk) -> io::Result<FlatDir<SimDir>> {
+        disk.sync_whole_from((self == Self::Whole).then_some(1));
         let mut areas = self.areas(disk).into_iter();
         let mut next = || areas.next().ok_or(io::ErrorKind::NotFound);
         let mut flat = match self {
-            Self::One => FlatDir::new(next()?),
+            Self::One | Self::Whole => FlatDir::new(next()?),
             Self::Three => FlatDir::with_areas(next()?, next()?, next()?)?,
         };
         flat.grant_external("/outside", self.outside(disk))
@@ -56,6 +59,7 @@ impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::One => "one",
+            Self::Whole => "whole",
             Self::Three => "three",
         })
     }

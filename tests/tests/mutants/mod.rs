@@ -40,6 +40,8 @@ pub(crate) enum Site {
     BytesOfFoundOutboard,
     /// Of a copy on another file system, before it gets its final name.
     BytesOfCopy,
+    /// Of everything on the file system, before anything is published.
+    Everything,
     /// Of the directory, after data and outboard got their names.
     NamesOfBlobs,
     /// Of the directory, after a list of paths got its name.
@@ -98,6 +100,9 @@ impl Before {
     }
 
     fn is_of(&self, op: &Op, site: Site) -> bool {
+        if op.kind == OpKind::SyncWhole || site == Site::Everything {
+            return op.kind == OpKind::SyncWhole && site == Site::Everything;
+        }
         let is_outside = op.dir.contains("outside");
         let typed = FileName::parse(&op.name);
         if op.kind == OpKind::SyncFile {
