@@ -45,6 +45,10 @@ impl DirFile for CapFile {
         self.0.set_len(len)
     }
 
+    fn share(&self, from: &Self) -> io::Result<bool> {
+        system::share(&self.0, &from.0)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
     }
@@ -56,6 +60,31 @@ impl DirFile for CapFile {
 
 #[cfg(unix)]
 mod system {
+    /// A reflink (ioctl_ficlone(2)): of file systems that have them, within one.
+    #[cfg(target_os = "linux")]
+    pub(super) fn share(to: &File, from: &File) -> io::Result<bool> {
+        use rustix::io::Errno;
+        match rustix::fs::ioctl_ficlone(to, from) {
+            Ok(()) => Ok(true),
+            // Not here, not between these two, or not with these attributes.
+            Err(
+                Errno::OPNOTSUPP
+                | Errno::XDEV
+                | Errno::INVAL
+                | Errno::NOTTY
+                | Errno::NOSYS
+                | Errno::PERM
+                | Errno::TXTBSY,
+            ) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn share(_: &File, _: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+
     use std::os::unix::fs::{FileExt, MetadataExt};
 
     use super::{File, Stamp, io};
@@ -85,6 +114,10 @@ mod system {
 
 #[cfg(windows)]
 mod system {
+    pub(super) fn share(_: &File, _: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+
     use std::os::windows::fs::{FileExt, MetadataExt};
 
     use super::{File, Stamp, io};

@@ -167,6 +167,12 @@ impl SimDisk {
         self.lock().machine.whole_sync_from = files;
     }
 
+    /// Whether files on this disk can share bytes ([`DirFile::share`](flatbao_core::DirFile::share)); those of a new disk
+    /// cannot.
+    pub fn share_bytes(&self, can: bool) {
+        self.lock().machine.shares = can;
+    }
+
     /// Hands over everything that a power loss may take: changes of names, oldest first, then bytes. With the entries
     /// ([`SimDir::each_digest`]) this is all there is to a disk.
     pub fn each_waiting(&self, each: &mut dyn FnMut(Waiting<'_>)) {

@@ -24,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) roots: Arc<BTreeMap<String, NodeId>>,
     /// What [`Dir::whole_sync_from`](flatbao_core::Dir::whole_sync_from) says.
     pub(crate) whole_sync_from: Option<usize>,
+    /// Whether files can share bytes.
+    pub(crate) shares: bool,
     next_node: NodeId,
     /// What stands for the time: it moves with every change of a file.
     ticks: i128,
@@ -212,6 +214,7 @@ impl Machine {
             tree,
             roots: Arc::clone(&self.roots),
             whole_sync_from: self.whole_sync_from,
+            shares: self.shares,
             next_node: self.next_node,
             ticks: self.ticks,
             locks: Locks::default(),

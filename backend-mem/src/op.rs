@@ -37,6 +37,8 @@ pub enum OpKind {
     Write,
     /// `DirFile::set_len`.
     SetLen,
+    /// `DirFile::share`.
+    Share,
     /// `DirFile::sync`.
     SyncFile,
     /// `DirFile::stamp`.
@@ -76,6 +78,7 @@ impl OpKind {
                 | Self::TryLock
                 | Self::Write
                 | Self::SetLen
+                | Self::Share
         )
     }
 }

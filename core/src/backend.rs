@@ -89,6 +89,26 @@ pub trait Backend {
     /// When the file may still be there; recovery removes it if its name is ephemeral.
     fn discard(&self, staged: Self::Staged) -> Result<(), BackendError>;
 
+    /// Makes a staged file, which is empty, share the bytes of a file outside the store, as a copy that moves none.
+    /// `false`, and nothing done, where the medium cannot. What it has then is to be read from it, and not from where
+    /// it came from.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn share(&self, from: &Self::Object, to: &mut Self::Staged) -> io::Result<bool> {
+        let _ = (from, to);
+        Ok(false)
+    }
+
+    /// As [`share`](Self::share), from a file of the store to one that goes out.
+    ///
+    /// # Errors
+    /// Likewise.
+    fn share_out(&self, from: &Self::Object, to: &mut Self::Outgoing) -> io::Result<bool> {
+        let _ = (from, to);
+        Ok(false)
+    }
+
     /// Says that nothing more is written to a staged file, nor read from it, before it is published: a back end that
     /// can do without its handle gives it back.
     ///

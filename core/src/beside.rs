@@ -3,17 +3,22 @@
 //! Only hashing goes to other threads: bytes in, values out. Whatever touches a back end stays on the thread that was
 //! called, so that nothing is asked of back ends, and calls come in the order in which they always came.
 
-/// Does one thing here, and another one beside it where that can be.
-#[cfg_attr(not(feature = "parallel"), expect(clippy::needless_pass_by_value))]
-pub(crate) fn beside<T>(apart: impl FnOnce() + Send, here: impl FnOnce() -> T) -> T {
+/// Groups that are worth telling another core of.
+#[cfg(feature = "parallel")]
+pub(crate) const SHARE: usize = 16;
+
+/// Hashes `groups` groups, and does something else here; beside it where that can be, and is worth it.
+pub(crate) fn beside<T>(groups: usize, hash: impl FnOnce() + Send, here: impl FnOnce() -> T) -> T {
     #[cfg(feature = "parallel")]
-    if has_more_cores() {
+    if groups >= SHARE && has_more_cores() {
         return rayon::in_place_scope(|scope| {
-            scope.spawn(|_| apart());
+            scope.spawn(|_| hash());
             here()
         });
     }
-    apart();
+    #[cfg(not(feature = "parallel"))]
+    let _ = groups;
+    hash();
     here()
 }
 

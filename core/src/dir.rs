@@ -76,6 +76,19 @@ pub trait DirFile: ReadAt {
     /// Whatever the system says.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
+    /// Makes this file, which is empty, share the bytes of another one: a copy that moves none and takes no room, and
+    /// stays as it is when the other one is written. `false`, and nothing done, where the file system cannot.
+    ///
+    /// # Errors
+    /// Whatever else the system says, such as `StorageFull`.
+    fn share(&self, from: &Self) -> io::Result<bool>
+    where
+        Self: Sized,
+    {
+        let _ = from;
+        Ok(false)
+    }
+
     /// Makes content and length durable: when this returns, a power loss keeps them. Any handle can, also
     /// one opened for reading.
     ///

@@ -85,10 +85,8 @@ impl TreeHasher {
         let first = self.size / GROUP;
         let mut values = std::mem::take(&mut self.values);
         values.resize(count, [0; 32]);
-        let outcome = match count {
-            0 => meanwhile(),
-            _ => beside(|| group_values(whole, first, &mut values), meanwhile),
-        };
+        let hash = || group_values(whole, first, &mut values);
+        let outcome = beside(count, hash, meanwhile);
         for value in &values {
             self.push(*value, &mut full)?;
         }

@@ -11,10 +11,6 @@ use blake3::hazmat::HasherExt;
 
 use crate::tree::{CHUNK, Cv, GROUP_CHUNKS, GROUP_LEN};
 
-/// Groups that are hashed on one core at least: less is not worth the telling.
-#[cfg(feature = "parallel")]
-const SHARE: usize = 16;
-
 /// Computes the chaining values of neighbouring groups, from group `first` on, the last one maybe short. They are
 /// not all of the blob. `values` has one for each of them.
 ///
@@ -32,7 +28,7 @@ pub(crate) fn group_values(bytes: &[u8], first: u64, values: &mut [Cv]) {
 #[cfg(not(all(feature = "host-hash", target_os = "wasi", target_env = "p1")))]
 fn own_values(bytes: &[u8], first: u64, values: &mut [Cv]) {
     #[cfg(feature = "parallel")]
-    if values.len() >= 2 * SHARE && crate::beside::has_more_cores() {
+    if values.len() >= 2 * crate::beside::SHARE && crate::beside::has_more_cores() {
         let half = values.len() / 2;
         let (left, right) = bytes.split_at(half * GROUP_LEN);
         let (left_values, right_values) = values.split_at_mut(half);

@@ -8,11 +8,8 @@ use std::{
 
 use crate::{
     Backend, Error, Hash, ReadAt, Result,
-    beside::each_beside,
-    content::{Content, RUN_GROUPS, Run, Tree, outboard_damage},
-    homes::Home,
+    content::{Content, RUN_GROUPS, Tree},
     index::Entry,
-    io::read_full_at,
     parts::SizedParts,
     progress::{Watch, unwatched},
     proof::Step,
@@ -64,13 +61,6 @@ impl Recent {
             1
         }
     }
-}
-
-/// A run that is read, and where to.
-struct Piece<'a> {
-    run: Run,
-    bytes: &'a mut [u8],
-    is_right: bool,
 }
 
 impl<B: Backend> Store<B> {
@@ -326,11 +316,6 @@ impl<B: Backend> BlobReader<B> {
         }
     }
 
-    /// Reads whole groups of a page straight into the buffer and verifies them there, many at once. `None` when the
-    /// size was found to be another one.
-    ///
-    /// # Errors
-    /// For the first of them; otherwise those before a damaged one are read.
     fn read_groups(
         &self,
         tree: &Tree<B::Object>,
@@ -338,67 +323,7 @@ impl<B: Backend> BlobReader<B> {
         asked: Range<u64>,
         buf: &mut [u8],
     ) -> Result<Option<usize>> {
-        let runs = self.noted(self.inner.runs(self.hash, tree, asked.clone()))?;
-        if tree.size() != size {
-            return Ok(None);
-        }
-        // What is missing, or cannot be read, is looked for in the other homes below.
-        let home = tree.homes.get(&self.inner, 0, &mut None);
-        let mut rest = &mut *buf;
-        let mut pieces = Vec::with_capacity(runs.len());
-        for run in runs {
-            let start = group_range(run.start, size).start;
-            let end = group_range(run.start + run.groups - 1, size).end;
-            let len = usize::try_from(end - start).unwrap_or(rest.len());
-            let Some((bytes, later)) = rest.split_at_mut_checked(len) else {
-                break;
-            };
-            rest = later;
-            pieces.push(Piece {
-                run,
-                bytes,
-                is_right: false,
-            });
-        }
-        each_beside(
-            &mut pieces,
-            |piece| {
-                let read = |home: &Arc<Home<B::Object>>| {
-                    let read = read_full_at(&home.object, piece.bytes, piece.run.start * GROUP);
-                    read.is_ok_and(|read| read == piece.bytes.len())
-                };
-                piece.is_right = home.as_ref().is_some_and(read);
-            },
-            |piece| piece.is_right = piece.is_right && piece.run.is_of(piece.bytes),
-        );
-        let mut good = 0;
-        let mut failed = None;
-        'pieces: for piece in pieces {
-            if piece.is_right {
-                good += piece.bytes.len();
-                continue;
-            }
-            for (group, bytes) in (piece.run.start..).zip(piece.bytes.chunks_mut(GROUP_LEN)) {
-                match self.inner.group(self.hash, tree, group) {
-                    Ok(right) if right.len() == bytes.len() => bytes.copy_from_slice(&right),
-                    outcome => {
-                        failed = Some(outcome);
-                        break 'pieces;
-                    }
-                }
-                good += bytes.len();
-            }
-        }
-        let Some(failed) = failed else {
-            return Ok(Some(good));
-        };
-        buf[good..].fill(0);
-        match failed {
-            _ if good > 0 => Ok(Some(good)),
-            Err(error) => self.noted(Err(error)),
-            // Nothing would mean the end.
-            Ok(_) => self.noted(Err(outboard_damage(self.hash, asked.start * GROUP))),
-        }
+        self.noted(self.inner.read_groups(self.hash, tree, size, asked, buf))
     }
 
     fn noted<T>(&self, result: Result<T>) -> Result<T> {

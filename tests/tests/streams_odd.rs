@@ -543,13 +543,12 @@ fn a_copy_goes_around_everything() {
     let machine = Machine::new();
     let source = machine.open();
     drop(source.import_bytes(&data).unwrap());
-    let offset = format!("{}", 3 * GROUP);
+    let offset = 3 * GROUP as u64;
     machine.disk.inject(
         Fault::matching(move |op| {
-            let text = format!("{op:?}");
             op.kind == OpKind::Read
                 && op.name.to_string_lossy().ends_with(".data")
-                && text.contains(&offset)
+                && (op.offset..op.offset + op.len).contains(&offset)
         })
         .sticky(),
     );

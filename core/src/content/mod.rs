@@ -22,9 +22,11 @@ use crate::{
 };
 
 mod page;
+mod read;
 mod walk;
 
 pub(crate) use page::{Page, RUN_GROUPS, Run};
+pub(crate) use walk::Groups;
 
 /// Groups that are read and hashed at once.
 const RUN: usize = 16;

@@ -20,8 +20,9 @@ use crate::{
 /// being read and being hashed.
 pub(crate) const RUN_GROUPS: u64 = 16;
 
-/// Words of the set of pairs that are proved.
-const WORDS: usize = (PAGE_GROUPS as usize).div_ceil(u64::BITS as usize);
+/// Words of the set of pairs that are proved: a page of 256 groups has 255 pairs.
+const WORDS: usize = 4;
+const _: () = assert!(WORDS as u64 * u64::BITS as u64 >= PAGE_GROUPS);
 
 /// The pairs of an aligned subtree, the value of which is proved.
 #[derive(Debug)]

@@ -2,13 +2,15 @@
 
 use std::io;
 
-use super::{Content, Page, Tree, outboard_damage};
+use super::{Content, Page, RUN_GROUPS, Tree, outboard_damage};
 use crate::{
     Backend, Error, Hash, Result,
     progress::Watch,
     proof::{Leaf, OutboardPairs, Pairs, Walk},
     store::Inner,
-    tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, PAIR_LEN, Subtree, left_of, merge},
+    tree::{
+        Cv, GROUP, GROUP_LEN, PAGE_GROUPS, PAIR_LEN, Subtree, group_range, groups, left_of, merge,
+    },
 };
 
 impl<B: Backend> Inner<B> {
@@ -56,34 +58,110 @@ impl<B: Backend> Inner<B> {
             }
         }
     }
+}
 
-    /// The bytes of a group that a walk under this size has come by, verified.
-    pub(crate) fn bytes_of(
-        &self,
+/// Groups that are read at once, at most. Where they are hashed on another core there have to be more.
+const AHEAD: u64 = match cfg!(feature = "parallel") {
+    true => 4 * RUN_GROUPS,
+    false => RUN_GROUPS,
+};
+
+/// The bytes of the groups that a walk under this size comes by, verified.
+pub(crate) struct Groups<'a, B: Backend> {
+    inner: &'a Inner<B>,
+    hash: Hash,
+    content: &'a Content<B::Object>,
+    size: u64,
+    /// The first of those that were read last.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a, B: Backend> Groups<'a, B> {
+    pub(crate) fn new(
+        inner: &'a Inner<B>,
         hash: Hash,
-        content: &Content<B::Object>,
+        content: &'a Content<B::Object>,
         size: u64,
-        leaf: &Leaf,
-    ) -> Result<Vec<u8>> {
-        match content {
-            Content::Small(bytes) => Ok(bytes.to_vec()),
+    ) -> Self {
+        Self {
+            inner,
+            hash,
+            content,
+            size,
+            start: 0,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// The bytes of a group. `wanted` says whether another one, after it, will be asked for: these are read with it.
+    pub(crate) fn get(&mut self, leaf: &Leaf, wanted: impl Fn(u64) -> bool) -> Result<&[u8]> {
+        if let Content::Small(bytes) = self.content {
+            return Ok(bytes);
+        }
+        let range = group_range(leaf.group, self.size);
+        // At most a group, and so a length in memory.
+        let len = usize::try_from(range.end - range.start).unwrap_or(GROUP_LEN);
+        let place = |start: u64| {
+            let skip = usize::try_from((leaf.group - start) * GROUP).unwrap_or(usize::MAX);
+            skip..skip.saturating_add(len)
+        };
+        let is_there = leaf.group >= self.start
+            && self
+                .bytes
+                .get(place(self.start))
+                .is_some_and(|bytes| !bytes.is_empty());
+        if !is_there {
+            self.start = leaf.group;
+            self.read(leaf, len, wanted)?;
+        }
+        // What was read has at least the group that was asked for.
+        Ok(self.bytes.get(place(self.start)).unwrap_or_default())
+    }
+
+    fn read(&mut self, leaf: &Leaf, len: usize, wanted: impl Fn(u64) -> bool) -> Result<()> {
+        let (inner, hash, size) = (self.inner, self.hash, self.size);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        match self.content {
+            Content::Small(_) => {}
+            Content::Parts(parts) => {
+                bytes.resize(GROUP_LEN, 0);
+                let read = parts.read(leaf, &mut bytes)?.len();
+                bytes.truncate(read);
+            }
             Content::Tree(tree) => {
-                let is_proven = tree.is_proven();
                 if tree.size() != size {
                     // A rebuild has corrected it: the walk was over another tree.
                     return Err(outboard_damage(hash, leaf.group * GROUP));
                 }
-                let value = leaf.value();
-                self.read_group(hash, &tree.homes, size, is_proven, leaf.group, value)
-                    .inspect_err(|error| self.note_damage(hash, error))
-            }
-            Content::Parts(parts) => {
-                let mut buf = vec![0; GROUP_LEN];
-                let len = parts.read(leaf, &mut buf)?.len();
-                buf.truncate(len);
-                Ok(buf)
+                let page_end = (leaf.group / PAGE_GROUPS + 1) * PAGE_GROUPS;
+                let most = page_end.min(groups(size)).min(leaf.group + AHEAD);
+                let end = (leaf.group + 1..most).find(|group| !wanted(*group));
+                let asked = leaf.group..end.unwrap_or(most);
+                let room = size.min(asked.end * GROUP) - leaf.group * GROUP;
+                bytes.resize(usize::try_from(room).unwrap_or(len), 0);
+                let read = match asked.end - asked.start {
+                    1 => None,
+                    // What is wrong with it is told below.
+                    _ => inner
+                        .read_groups(hash, tree, size, asked, &mut bytes)
+                        .ok()
+                        .flatten(),
+                };
+                match read.filter(|read| *read >= len) {
+                    Some(read) => bytes.truncate(read),
+                    None => {
+                        let is_proven = tree.is_proven();
+                        let value = leaf.value();
+                        bytes = inner
+                            .read_group(hash, &tree.homes, size, is_proven, leaf.group, value)
+                            .inspect_err(|error| inner.note_damage(hash, error))?;
+                    }
+                }
             }
         }
+        self.bytes = bytes;
+        Ok(())
     }
 }
 

@@ -215,6 +215,18 @@ impl<D: Dir> Backend for FlatDir<D> {
         }
     }
 
+    fn share(&self, from: &Self::Object, to: &mut Self::Staged) -> io::Result<bool> {
+        let is_shared = to.file()?.share(from)?;
+        if is_shared {
+            to.len = to.file()?.size()?;
+        }
+        Ok(is_shared)
+    }
+
+    fn share_out(&self, from: &Self::Object, to: &mut Self::Outgoing) -> io::Result<bool> {
+        to.share(from)
+    }
+
     fn set_aside(&self, staged: &mut Self::Staged) -> Result<(), BackendError> {
         if self.dirs[staged.dir].whole_sync_from().is_some() {
             self.check_len(staged)?;

@@ -269,6 +269,14 @@ impl<D: Dir> OutgoingFile<D> {
         }
     }
 
+    pub(super) fn share(&mut self, from: &D::File) -> io::Result<bool> {
+        let is_shared = self.file.share(from)?;
+        if is_shared {
+            self.len = self.file.size()?;
+        }
+        Ok(is_shared)
+    }
+
     fn name(&self) -> &str {
         let path = self.path.as_str();
         path.rsplit_once('/').map_or(path, |(_, name)| name)

@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 
 use crate::{
-    Backend, BlobFormat, Collection, Error, ExternalPath, FileName, Hash, HashAndFormat, Result,
+    Backend, BackendError, BlobFormat, Collection, Error, ExternalPath, FileName, Hash,
+    HashAndFormat, ReadAt, Result,
     hasher::Hashed,
     index::Entry,
     io::{read_full_at, write_all_at},
@@ -19,6 +20,8 @@ use crate::{
 
 /// Bytes written at once: larger writes cost more system time a byte on large-folio kernels.
 const WRITE_PIECE: usize = 64 * 1024;
+/// Bytes from which on a file is worth being shared and not copied.
+const SHARED: u64 = 64 * 1024;
 /// Imports of a batch whose files stay open; of more, all are set aside.
 const OPEN: usize = 64;
 /// Bytes of data that share one publication: so many are never long unsynced.
@@ -91,7 +94,10 @@ impl<'a, B: Backend> Batch<'a, B> {
         options: ImportOptions,
         watch: &mut Watch<'_>,
     ) -> Result<(Hash, u64)> {
-        self.copy(|buf, _| read_full(&mut reader, buf), options, watch)
+        self.check()?;
+        let data = self.inner.stage(FileName::Temp)?;
+        let read = |buf: &mut [u8], _| read_full(&mut reader, buf);
+        self.copy(read, data, options, watch)
     }
 
     /// Adds bytes in memory.
@@ -112,13 +118,25 @@ impl<'a, B: Backend> Batch<'a, B> {
         options: ImportOptions,
         watch: &mut Watch<'_>,
     ) -> Result<(Hash, u64)> {
+        let inner = self.inner;
         self.check()?;
-        let file = self.inner.backend.external(path)?;
-        self.copy(
-            |buf, offset| read_full_at(&file, buf, offset),
-            options,
-            watch,
-        )
+        let file = inner.backend.external(path)?;
+        let mut data = inner.stage(FileName::Temp)?;
+        let is_shared = file.size().is_ok_and(|size| size >= SHARED)
+            && inner
+                .backend
+                .share(&file, data.file())
+                .map_err(BackendError::io("copy", path))?;
+        if !is_shared {
+            let read = |buf: &mut [u8], at: u64| read_full_at(&file, buf, at);
+            return self.copy(read, data, options, watch);
+        }
+        // The bytes that landed, whatever became of the file meanwhile.
+        let mut hashing = Hashing::new(inner, options);
+        let read = |buf: &mut [u8], at: u64| read_full_at(data.file(), buf, at);
+        hashing.run(&mut self.buffers, read, |_, _| Ok(()), watch)?;
+        let (hashed, outboard) = hashing.finish()?;
+        self.add(hashed, options.format, Some(data), outboard, None)
     }
 
     /// Adds a file outside the store by reference.
@@ -184,13 +202,11 @@ impl<'a, B: Backend> Batch<'a, B> {
     fn copy(
         &mut self,
         read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+        mut data: Stage<'a, B>,
         options: ImportOptions,
         watch: &mut Watch<'_>,
     ) -> Result<(Hash, u64)> {
-        let inner = self.inner;
-        self.check()?;
-        let mut data = inner.stage(FileName::Temp)?;
-        let mut hashing = Hashing::new(inner, options);
+        let mut hashing = Hashing::new(self.inner, options);
         let write = |bytes: &[u8], at: u64| {
             let mut at = at;
             for piece in bytes.chunks(WRITE_PIECE) {

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::{
-    Backend, BackendError, BlobReader, Error, ExternalPath, FileName, Hash, Result,
+    Backend, BackendError, BlobReader, Error, ExternalPath, FileName, Hash, Result, WriteAt,
     homes::Home,
     index::Entry,
     io::{read_full_at, write_all_at},
@@ -247,6 +247,9 @@ impl<B: Backend> Inner<B> {
                 referenced: false,
             },
         };
+        if size >= MOVE_THRESHOLD && self.share_out(&mut out, watch)? {
+            return Ok(out);
+        }
         let mut piece = vec![0; READ_PIECE];
         let mut at = 0;
         loop {
@@ -301,6 +304,34 @@ impl<B: Backend> Inner<B> {
                 referenced: false,
             },
         };
+        Ok(self.proves(&out, watch)?.then_some(out))
+    }
+
+    /// Makes the file on its way out share the bytes of the store's own, where the medium can, and proves them there.
+    /// Otherwise it is as empty as it was: another home may have what this one has lost.
+    fn share_out(&self, out: &mut Out<'_, B>, watch: &mut Watch<'_>) -> Result<bool> {
+        let Some(own) = self.backend.open(&FileName::Data(out.exported.hash))? else {
+            return Ok(false);
+        };
+        let Some(file) = &mut out.file else {
+            return Ok(false);
+        };
+        let cannot = |e| Error::from(BackendError::io("copy", "the exported data")(e));
+        if !self.backend.share_out(&own, file).map_err(cannot)? {
+            return Ok(false);
+        }
+        if self.proves(out, watch)? {
+            return Ok(true);
+        }
+        if let Some(file) = &mut out.file {
+            file.set_len(0).map_err(cannot)?;
+        }
+        Ok(false)
+    }
+
+    /// Whether the file on its way out has the bytes of the blob, read from the first to the last.
+    fn proves(&self, out: &Out<'_, B>, watch: &mut Watch<'_>) -> Result<bool> {
+        let Exported { hash, size, .. } = out.exported;
         let options = ImportOptions::default().size(size);
         let mut hashing = Hashing::new(self, options).without_outboard();
         let mut exported = |step| match step {
@@ -312,9 +343,9 @@ impl<B: Backend> Inner<B> {
             .run(&mut Buffers::default(), read, |_, _| Ok(()), &mut exported)
             .and_then(|()| hashing.finish());
         match hashed {
-            Ok((hashed, _)) if hashed.hash == hash => Ok(Some(out)),
+            Ok((hashed, _)) => Ok(hashed.hash == hash),
             Err(Error::Cancelled) => Err(Error::Cancelled),
-            _ => Ok(None),
+            Err(_) => Ok(false),
         }
     }
 

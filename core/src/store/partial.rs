@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Backend, BackendError, ChunkRanges, Error, FileName, Hash, ReadAt, Result, Uuid, WriteAt,
-    content::Content,
+    content::{Content, Groups},
     index::{Entry, PartialFiles},
     io::{read_capped, read_full_at},
     progress::{Progress, Watch, unwatched},
@@ -372,6 +372,7 @@ impl<B: Backend> Inner<B> {
         let mut failed = None;
         let mut not_come_by = None;
         let mut walk = self.walk(hash, content);
+        let mut data = Groups::new(self, hash, content, size);
         let flow = walk.run(hash, &mut |step| {
             let leaf = match step {
                 Step::Known(leaf) => leaf,
@@ -381,7 +382,7 @@ impl<B: Backend> Inner<B> {
                 }
                 Step::Pair(_) => return ControlFlow::Continue(()),
             };
-            match self.bytes_of(hash, content, size, &leaf) {
+            match data.get(&leaf, |_| true) {
                 Ok(_) => append(&mut found, leaf.group..leaf.group + 1),
                 Err(Error::Corrupt { .. } | Error::MissingGroup { .. }) => {}
                 Err(_) if unread == Unread::IsMissing => {}

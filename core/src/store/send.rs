@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Backend, ChunkRanges, Error, Hash, Result,
-    content::{Content, outboard_damage},
+    content::{Content, Groups, outboard_damage},
     progress::{Progress, Watch, unwatched},
     proof::{Step, Walk},
     ranges::Selection,
@@ -89,6 +89,7 @@ impl<B: Backend> Store<B> {
             inner: &self.inner,
             hash,
             content: &content,
+            groups: Groups::new(&self.inner, hash, &content, size),
             size,
             selection: &selection,
             total: encoded_len(size, &selection),
@@ -111,6 +112,7 @@ struct Sending<'a, B: Backend, W: Write> {
     inner: &'a Inner<B>,
     hash: Hash,
     content: &'a Content<B::Object>,
+    groups: Groups<'a, B>,
     size: u64,
     selection: &'a Selection,
     total: u64,
@@ -155,22 +157,25 @@ impl<B: Backend, W: Write> Sending<'_, B, W> {
             Step::Unknown(groups) => return Err(Failure::Unproved(groups.start * GROUP)),
             Step::Known(leaf) => leaf,
         };
-        let bytes = self
-            .inner
-            .bytes_of(self.hash, self.content, self.size, &leaf)?;
+        let selection = self.selection;
+        let is_selected = |group: u64| {
+            let start = group * GROUP_CHUNKS;
+            selection.has_any(start, start + GROUP_CHUNKS)
+        };
+        let bytes = self.groups.get(&leaf, is_selected)?;
         let start = leaf.group * GROUP_CHUNKS;
         let end = (start + GROUP_CHUNKS).min(chunks(self.size));
-        if self.selection.has_all(start, end) {
-            self.sent.data += bytes.len() as u64;
-            return Ok(self.write(&bytes)?);
-        }
-        let mut part = std::mem::take(&mut self.part);
-        part.clear();
-        let data = encode_part(leaf.group, self.size, &bytes, self.selection, &mut part);
+        let (data, bytes) = if selection.has_all(start, end) {
+            (bytes.len() as u64, bytes)
+        } else {
+            self.part.clear();
+            let data = encode_part(leaf.group, self.size, bytes, selection, &mut self.part);
+            (data, &self.part[..])
+        };
+        self.out.write_all(bytes).map_err(Error::Sink)?;
         self.sent.data += data;
-        let written = self.write(&part);
-        self.part = part;
-        Ok(written?)
+        self.sent.stream += bytes.len() as u64;
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {

@@ -12,6 +12,11 @@ use crate::{
     },
     tree::{CHUNK, Cv, GROUP_CHUNKS, PAIR_LEN, parent, split_pair},
 };
+#[cfg(feature = "parallel")]
+use crate::{
+    beside::{each_beside, has_more_cores},
+    tree::GROUP_LEN,
+};
 
 /// What has come, proved.
 #[derive(Debug)]
@@ -78,6 +83,7 @@ impl Decoder {
         mut each: impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> Result<usize, StreamError> {
         let mut rest = bytes;
+        let mut ahead = self.ahead(bytes);
         while let Some((node, value)) = self.stack.last().copied() {
             let is_leaf = node.is_leaf(&self.selection);
             let range = node.bytes(self.size);
@@ -101,7 +107,10 @@ impl Decoder {
             let item = if begun.is_empty() { now } else { &begun };
             self.stack.pop();
             let flow = match is_leaf {
-                true => each(leaf(node, &value, range.start, item)?),
+                true => {
+                    let found = ahead.next().flatten().filter(|_| begun.is_empty());
+                    each(leaf(node, &value, found, range.start, item)?)
+                }
                 false => self.pair(node, &value, item, &mut each)?,
             };
             if flow.is_break() {
@@ -109,6 +118,55 @@ impl Decoder {
             }
         }
         Ok(bytes.len() - rest.len())
+    }
+
+    /// The values of what comes whole in these bytes, in its order, where several cores can find them at once. What
+    /// comes depends on the size alone: whether it is right is seen when its turn is.
+    #[cfg(feature = "parallel")]
+    fn ahead(&self, bytes: &[u8]) -> impl Iterator<Item = Option<Cv>> + use<> {
+        let mut leaves = Vec::new();
+        if has_more_cores() && bytes.len() > 2 * GROUP_LEN {
+            let mut rest = bytes;
+            let mut stack: Vec<Node> = self.stack.iter().map(|(node, _)| *node).collect();
+            let mut begun = self.begun.len();
+            while let Some(node) = stack.pop() {
+                let is_leaf = node.is_leaf(&self.selection);
+                let range = node.bytes(self.size);
+                let len = match is_leaf {
+                    true => usize::try_from(range.end - range.start).unwrap_or(usize::MAX),
+                    false => PAIR_LEN,
+                };
+                let was_begun = begun > 0;
+                let Some((now, later)) = rest.split_at_checked(len - std::mem::take(&mut begun))
+                else {
+                    break;
+                };
+                rest = later;
+                if is_leaf {
+                    // One that is not in one piece is hashed when it is put together.
+                    let bytes = if was_begun { &[] } else { now };
+                    leaves.push((node, bytes, None));
+                } else {
+                    let (left, right) = node.split();
+                    let halves = [right, left].into_iter();
+                    stack.extend(halves.filter(|half| half.is_selected(&self.selection)));
+                }
+            }
+            each_beside(
+                &mut leaves,
+                |_| {},
+                |(node, bytes, value)| {
+                    *value = (!bytes.is_empty()).then(|| value_of(*node, bytes));
+                },
+            );
+        }
+        let values: Vec<_> = leaves.into_iter().map(|(_, _, value)| value).collect();
+        values.into_iter()
+    }
+
+    #[cfg(not(feature = "parallel"))]
+    fn ahead(&self, _: &[u8]) -> impl Iterator<Item = Option<Cv>> + use<> {
+        std::iter::empty()
     }
 
     fn pair(
@@ -143,11 +201,22 @@ impl Decoder {
     }
 }
 
-fn leaf<'a>(node: Node, value: &Cv, offset: u64, bytes: &'a [u8]) -> Result<Item<'a>, StreamError> {
-    let found = match node.is_root {
+fn value_of(node: Node, bytes: &[u8]) -> Cv {
+    match node.is_root {
         true => *Hash::of(bytes).as_bytes(),
         false => subtree_value(node.start, bytes),
-    };
+    }
+}
+
+/// `found` is the value of the bytes, if it was computed before.
+fn leaf<'a>(
+    node: Node,
+    value: &Cv,
+    found: Option<Cv>,
+    offset: u64,
+    bytes: &'a [u8],
+) -> Result<Item<'a>, StreamError> {
+    let found = found.unwrap_or_else(|| value_of(node, bytes));
     debug_assert_eq!(offset, node.start * CHUNK);
     if found == *value {
         Ok(Item::Data(offset, bytes))

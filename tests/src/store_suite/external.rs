@@ -371,8 +371,9 @@ pub fn a_damaged_list_of_paths_hurts_its_blob_only<H: StoreHarness>() {
 
 /// A file that changes while it is hashed is not imported by reference, and nothing stays behind.
 pub fn a_file_that_changes_while_it_is_read_is_refused<H: StoreHarness>() {
-    let data = bytes(1, 600_000);
-    for changed in [bytes(2, 600_000), bytes(3, 5), bytes(4, 700_000)] {
+    // More than is read at once, and then some.
+    let data = bytes(1, 2_500_000);
+    for changed in [bytes(2, 2_500_000), bytes(3, 5), bytes(4, 2_600_000)] {
         let harness = H::fresh();
         let store = open(&harness);
         let path = put_external(&harness, "file", &data);

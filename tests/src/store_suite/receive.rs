@@ -918,18 +918,18 @@ pub fn receiving_needs_a_store_that_is_written<H: StoreHarness>() {
 pub fn receiving_can_be_stopped<H: StoreHarness>() {
     let harness = H::fresh();
     let store = open(&harness);
-    let data = bytes(1, 1_000_000);
+    let data = bytes(1, 3_000_000);
     let (hash, all) = (Hash::of(&data), ChunkRanges::all());
     let stream = oracle_stream(&data, &all);
     let options = ReceiveOptions::default();
     let len = stream.len() as u64;
     let mut stop = stop_at(
-        |step| matches!(step, Progress::Received { bytes, total } if bytes > 300_000 && total == len),
+        |step| matches!(step, Progress::Received { bytes, total } if bytes > 900_000 && total == len),
     );
     let outcome = store.receive_with(hash, &all, &stream[..], options, &mut stop);
     assert_fails!(outcome, Error::Cancelled);
     let found = store.available(hash).unwrap();
-    assert!(found.verified() > 200_000 && !found.is_whole());
+    assert!(found.verified() > 800_000 && !found.is_whole());
     let looks = || stop_at(|step| matches!(step, Progress::Verified { .. }));
     assert_fails!(store.available_with(hash, &mut looks()), Error::Cancelled);
     let outcome = store.receive_with(hash, &all, &stream[..], options, &mut looks());

@@ -26,8 +26,11 @@ use crate::{
     tree::{GROUP, group_range, groups},
 };
 
-/// Bytes read from a source at once.
-const READ_PIECE: u64 = 256 * 1024;
+/// Bytes read from a source at once; more where other cores are told of them.
+const READ_PIECE: u64 = match cfg!(feature = "parallel") {
+    true => 1024 * 1024,
+    false => 256 * 1024,
+};
 
 /// A blob that is being received, for whoever has streams in pieces and an event loop of their own.
 ///

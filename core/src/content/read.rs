@@ -1,0 +1,103 @@
+//! Many groups at once: read where they are wanted, and verified there.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{Run, Tree, outboard_damage};
+use crate::{
+    Backend, Hash, Result,
+    beside::each_beside,
+    homes::Home,
+    io::read_full_at,
+    store::Inner,
+    tree::{GROUP, GROUP_LEN, group_range},
+};
+
+/// A run that is read, and where to.
+struct Piece<'a> {
+    run: Run,
+    bytes: &'a mut [u8],
+    is_right: bool,
+}
+
+impl<B: Backend> Inner<B> {
+    /// Reads whole groups of a page straight into the buffer and verifies them there, many at once; on another core,
+    /// where there is one, while the next are read. `None` when the size was found to be another one.
+    ///
+    /// # Errors
+    /// For the first of them; otherwise those before a damaged one are read.
+    pub(crate) fn read_groups(
+        &self,
+        hash: Hash,
+        tree: &Tree<B::Object>,
+        size: u64,
+        asked: Range<u64>,
+        buf: &mut [u8],
+    ) -> Result<Option<usize>> {
+        let runs = self.runs(hash, tree, asked.clone())?;
+        if tree.size() != size {
+            return Ok(None);
+        }
+        // What is missing, or cannot be read, is looked for in the other homes below.
+        let home = tree.homes.get(self, 0, &mut None);
+        let mut pieces = pieces(runs, size, buf);
+        each_beside(
+            &mut pieces,
+            |piece| {
+                let read = |home: &Arc<Home<B::Object>>| {
+                    let read = read_full_at(&home.object, piece.bytes, piece.run.start * GROUP);
+                    read.is_ok_and(|read| read == piece.bytes.len())
+                };
+                piece.is_right = home.as_ref().is_some_and(read);
+            },
+            |piece| piece.is_right = piece.is_right && piece.run.is_of(piece.bytes),
+        );
+        let mut good = 0;
+        let mut failed = None;
+        'pieces: for piece in pieces {
+            if piece.is_right {
+                good += piece.bytes.len();
+                continue;
+            }
+            for (group, bytes) in (piece.run.start..).zip(piece.bytes.chunks_mut(GROUP_LEN)) {
+                match self.group(hash, tree, group) {
+                    Ok(right) if right.len() == bytes.len() => bytes.copy_from_slice(&right),
+                    outcome => {
+                        failed = Some(outcome);
+                        break 'pieces;
+                    }
+                }
+                good += bytes.len();
+            }
+        }
+        let Some(failed) = failed else {
+            return Ok(Some(good));
+        };
+        buf[good..].fill(0);
+        match failed {
+            _ if good > 0 => Ok(Some(good)),
+            Err(error) => Err(error),
+            // Nothing would mean the end.
+            Ok(_) => Err(outboard_damage(hash, asked.start * GROUP)),
+        }
+    }
+}
+
+/// The places of runs that follow each other, as far as there is room.
+fn pieces(runs: Vec<Run>, size: u64, mut rest: &mut [u8]) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::with_capacity(runs.len());
+    for run in runs {
+        let start = group_range(run.start, size).start;
+        let end = group_range(run.start + run.groups - 1, size).end;
+        let len = usize::try_from(end - start).unwrap_or(usize::MAX);
+        let Some((bytes, later)) = rest.split_at_mut_checked(len) else {
+            break;
+        };
+        rest = later;
+        pieces.push(Piece {
+            run,
+            bytes,
+            is_right: false,
+        });
+    }
+    pieces
+}
