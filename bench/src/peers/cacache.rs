@@ -2,12 +2,12 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     path::Path,
 };
 
 use anyhow::Result;
-use cacache::{Reader as _, SyncReader, SyncWriter};
+use cacache::SyncReader;
 use flatbao_bench::content::Many;
 
 use crate::digest::Blobs;

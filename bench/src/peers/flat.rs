@@ -42,7 +42,7 @@ impl Flat {
     /// It does its work in blocking tasks, so that one thread is enough to wait for them.
     pub(crate) fn load(dir: &Path) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let store = runtime.block_on(flat::Store::load(dir))?;
+        let store = runtime.block_on(async { flat::Store::load(dir).await })?;
         Ok(Self { store, runtime })
     }
 
@@ -52,20 +52,25 @@ impl Flat {
             false => ImportMode::Copy,
         };
         let progress = IgnoreProgressSender::default();
-        let import = self
-            .store
-            .import_file(path.to_owned(), mode, BlobFormat::Raw, progress);
-        let (tag, _) = self.runtime.block_on(import)?;
-        Ok(*tag.hash())
+        // A task begins when it is made, and that can only be where tasks run.
+        self.runtime.block_on(async {
+            let path = path.to_owned();
+            let import = self
+                .store
+                .import_file(path, mode, BlobFormat::Raw, progress);
+            Ok(*import.await?.0.hash())
+        })
     }
 
     pub(crate) fn import_many(&self, count: u64, mut many: Many) -> Result<Blobs> {
         let mut tags: Vec<TempTag> = Vec::new();
-        for number in 0..count {
-            let bytes = Bytes::copy_from_slice(many.get(number));
-            let import = self.store.import_bytes(bytes, BlobFormat::Raw);
-            tags.push(self.runtime.block_on(import)?);
-        }
+        self.runtime.block_on(async {
+            for number in 0..count {
+                let bytes = Bytes::copy_from_slice(many.get(number));
+                tags.push(self.store.import_bytes(bytes, BlobFormat::Raw).await?);
+            }
+            anyhow::Ok(())
+        })?;
         let mut blobs = Blobs::default();
         tags.iter().for_each(|tag| blobs.add(tag.hash().as_bytes()));
         Ok(blobs)
@@ -92,10 +97,11 @@ impl Flat {
     }
 
     pub(crate) fn export(&self, hash: Hash, target: &Path) -> Result<()> {
-        let export = self
-            .store
-            .export(hash, target.to_owned(), ExportMode::Copy, |_| Ok(()));
-        Ok(self.runtime.block_on(export)?)
+        self.runtime.block_on(async {
+            let (target, mode) = (target.to_owned(), ExportMode::Copy);
+            let export = self.store.export(hash, target, mode, |_| Ok(()));
+            Ok(export.await?)
+        })
     }
 
     /// Collects garbage as its own loop does: mark, then sweep.
@@ -123,8 +129,8 @@ impl Flat {
     }
 }
 
-/// Of a stream only the data. Each pair and each group comes in one piece, and no blob here ends with a group of 64
-/// bytes.
+/// Of a stream only the data: the size, each pair and each group come in one piece, and no blob here ends with less than
+/// a chunk.
 struct OnlyData {
     at: u64,
     seen: digest::Bytes,
@@ -132,7 +138,7 @@ struct OnlyData {
 
 impl OnlyData {
     fn take(&mut self, bytes: &[u8]) -> future::Ready<io::Result<()>> {
-        if bytes.len() != 64 {
+        if bytes.len() >= 1024 {
             self.seen.feed(self.at, bytes);
             self.at += bytes.len() as u64;
         }

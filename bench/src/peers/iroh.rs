@@ -1,7 +1,6 @@
 //! The file store of `iroh-blobs` as it is released, with the options that it has by itself.
 
 use std::{
-    collections::HashSet,
     future,
     io::{self, Read},
     path::Path,
@@ -12,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use bao_tree::{ChunkNum, ChunkRanges};
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use iroh::endpoint::VarInt;
 use iroh_blobs::{
     BlobFormat, Hash, HashAndFormat,
@@ -22,7 +21,7 @@ use iroh_blobs::{
     },
     hashseq::HashSeq,
     store::{
-        GcConfig, ProtectOutcome,
+        GcConfig, ProtectCb, ProtectOutcome,
         fs::{FsStore, options::Options},
     },
     util::RecvStream,
@@ -45,7 +44,7 @@ pub(crate) struct Iroh {
 
 impl Iroh {
     pub(crate) fn load(dir: &Path) -> Result<Self> {
-        Self::start(async { FsStore::load(dir).await.map_err(anyhow::Error::from_boxed) })
+        Self::start(async { FsStore::load(dir).await.map_err(told) })
     }
 
     /// The store does its work on threads of its own: this one only waits for it.
@@ -255,23 +254,21 @@ impl Iroh {
 pub(crate) fn collect(dir: &Path) -> Result<(Iroh, Duration)> {
     const INTERVAL: Duration = Duration::from_secs(1);
     let (begins, begun) = mpsc::channel();
-    let announce = move |_: &mut HashSet<Hash>| {
+    let announce: ProtectCb = Arc::new(move |_| {
         // Nobody listens any more when the time was taken.
         let _ = begins.send(Instant::now());
-        let proceed: std::pin::Pin<Box<dyn Future<Output = ProtectOutcome> + Send + Sync>> =
-            Box::pin(future::ready(ProtectOutcome::Continue));
-        proceed
-    };
+        Box::pin(future::ready(ProtectOutcome::Continue))
+    });
     let mut options = Options::new(dir);
     options.gc = Some(GcConfig {
         interval: INTERVAL,
-        add_protected: Some(Arc::new(announce)),
+        add_protected: Some(announce),
     });
     let database = dir.join("blobs.db");
     let iroh = Iroh::start(async {
         FsStore::load_with_opts(database, options)
             .await
-            .map_err(anyhow::Error::from_boxed)
+            .map_err(told)
     })?;
     let first = begun.recv().context("no collection began")?;
     let second = begun.recv().context("the collection failed")?;
@@ -329,4 +326,9 @@ impl<R: Read + Send> RecvStream for Blocking<R> {
     fn id(&self) -> u64 {
         0
     }
+}
+
+/// Its errors are of a crate of its own.
+fn told(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
 }

@@ -91,10 +91,9 @@ fn flatbao(job: &Job, meter: &mut Meter, rows: u64, each: u64) -> Result<Check> 
             let threads: Vec<_> = (0..rows)
                 .map(|row| scope.spawn(move || change(row)))
                 .collect();
-            threads.into_iter().try_for_each(|thread| {
-                let outcome = thread.join().ok().context("a thread panicked")?;
-                outcome
-            })
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().ok().context("a thread panicked")?)
         })
     })?;
     check(job, store.tags()?.len() as u64, rows)
