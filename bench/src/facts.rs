@@ -37,7 +37,7 @@ impl Facts {
             instructions: instructions().to_owned(),
             memory: memory(),
             kernel: format!("{} {}", env::consts::OS, kernel.trim()),
-            file_system: told(Command::new("stat").args(["-f", "-c", "%T"]).arg(place)),
+            file_system: file_system(place),
             compiler: told(Command::new("rustc").arg("--version")),
             peers: versions(),
         })
@@ -75,6 +75,13 @@ fn told(command: &mut Command) -> String {
         .filter(|output| output.status.success());
     let text = output.and_then(|output| String::from_utf8(output.stdout).ok());
     text.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+/// The kind of file system, where the system tells.
+fn file_system(place: &Path) -> String {
+    let table = told(Command::new("df").arg("--output=fstype").arg(place));
+    let kind = table.lines().nth(1);
+    kind.map_or(table.clone(), |kind| kind.trim().to_owned())
 }
 
 fn field(file: &str, name: &str) -> Option<String> {

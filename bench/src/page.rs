@@ -138,8 +138,8 @@ pub(crate) fn growth_tables(growth: &Growth) -> String {
                 };
                 let cells: Vec<String> = sizes.iter().map(cell).collect();
                 let word = match title {
-                    "time" => curve.word(|point| Some(point.wall())),
-                    _ => curve.word(Point::memory),
+                    "time" => curve.word(|point| Some(point.wall()), 100e-6),
+                    _ => curve.word(|point| Some(point.memory()?.max(4096.0)), 1e6),
                 };
                 let _ = writeln!(text, "| {} | {} | {word} |", curve.title, cells.join(" | "));
             }
@@ -158,17 +158,18 @@ impl Axis {
 }
 
 impl Curve {
-    /// How it grows from the last size but one to the last: the exponent, and what that means.
+    /// How it grows from the last size but one to the last: the exponent, and what that means. What is never more than
+    /// `little` is not worth one.
     #[allow(clippy::cast_precision_loss, reason = "sizes that are drawn")]
-    fn word(&self, value: fn(&Point) -> Option<f64>) -> String {
+    fn word(&self, value: fn(&Point) -> Option<f64>, little: f64) -> String {
         let [.., before, last] = &self.points[..] else {
             return String::new();
         };
         let (Some(from), Some(to)) = (value(before), value(last)) else {
             return String::new();
         };
-        if from <= 0.0 || to <= 0.0 {
-            return "not at all".to_owned();
+        if from <= little && to <= little {
+            return "next to nothing".to_owned();
         }
         let exponent = (to / from).ln() / (last.at as f64 / before.at as f64).ln();
         let word = match exponent {

@@ -119,9 +119,10 @@ fn bar(sheet: &mut Sheet, scale: Scale, y: f64, series: &Series, floor: &Series)
         BAR - 2.0
     ));
     let told = format!("{ratio:.2} ×   {}", duration(series.wall()));
-    // White around the letters, for the same reason.
-    let halo = "fill=\"#333\" stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\"";
-    sheet.text((end + 6.0, y + 10.0), 10, "start", halo, told);
+    // White around the letters first, for the same reason.
+    for more in ["stroke=\"#fff\" stroke-width=\"4\"", "fill=\"#333\""] {
+        sheet.text((end + 6.0, y + 10.0), 10, "start", more, &told);
+    }
 }
 
 fn colour(name: &str) -> &'static str {

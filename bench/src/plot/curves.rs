@@ -2,10 +2,7 @@
 //! diagonals is linear growth.
 
 use super::{Scale, Sheet};
-use crate::{
-    growth::{Axis, Curve, Growth, Point},
-    page::duration,
-};
+use crate::growth::{Axis, Curve, Growth, Point};
 
 const WIDTH: f64 = 1000.0;
 const PANEL: f64 = 320.0;
@@ -25,14 +22,14 @@ struct Panel {
 const PANELS: [Panel; 2] = [
     Panel {
         title: "time",
-        places: (70.0, 480.0),
+        places: (70.0, 470.0),
         value: |point| Some(point.wall()),
-        show: duration,
+        show: seconds,
         least: 1e-5,
     },
     Panel {
         title: "memory on top",
-        places: (570.0, 980.0),
+        places: (550.0, 950.0),
         value: Point::memory,
         show: bytes,
         least: 4096.0,
@@ -62,7 +59,7 @@ pub(crate) fn curves(growth: &Growth, axis: Axis) -> String {
     }
     for (at, curve) in curves.iter().enumerate() {
         #[allow(clippy::cast_precision_loss, reason = "a handful of curves")]
-        let x = 70.0 + at as f64 * 235.0;
+        let x = 40.0 + at as f64 * 240.0;
         let y = TOP + PANEL + 66.0;
         let colour = COLOURS[at % COLOURS.len()];
         let stroke = format!("stroke=\"{colour}\" stroke-width=\"3\"");
@@ -165,10 +162,18 @@ fn decades((least, most): (f64, f64)) -> (f64, f64) {
     (begin, if end > begin { end } else { begin * 10.0 })
 }
 
+fn seconds(seconds: f64) -> String {
+    match seconds {
+        ..0.000_9 => format!("{:.0} µs", seconds * 1e6),
+        ..0.9 => format!("{:.0} ms", seconds * 1e3),
+        _ => format!("{seconds:.0} s"),
+    }
+}
+
 fn bytes(bytes: f64) -> String {
     match bytes {
-        ..1e6 => format!("{} kB", bytes / 1e3),
-        ..1e9 => format!("{} MB", bytes / 1e6),
-        _ => format!("{} GB", bytes / 1e9),
+        ..0.9e6 => format!("{:.0} kB", bytes / 1e3),
+        ..0.9e9 => format!("{:.0} MB", bytes / 1e6),
+        _ => format!("{:.0} GB", bytes / 1e9),
     }
 }

@@ -1,6 +1,6 @@
 //! Changes of tags where there are many: each is waited for.
 
-use std::thread;
+use std::{fs::File, io::Write as _, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use flatbao_core::{Hash, HashAndFormat, Tag};
@@ -14,6 +14,9 @@ use crate::{
     scale::{CHANGES, TAGGERS, number},
 };
 
+/// What is said of tags that were looked for.
+const ALL_THERE: &str = "all there";
+
 pub(super) const ALONE: Workload = Workload {
     name: "tag",
     title: |scale| {
@@ -23,6 +26,7 @@ pub(super) const ALONE: Workload = Workload {
         )
     },
     contestants: &[
+        Contestant::new("append + fdatasync", floor),
         Contestant::new("iroh-blobs, not synced", |job, meter| {
             iroh(job, meter, 1, CHANGES, false)
         })
@@ -47,6 +51,7 @@ pub(super) const AT_ONCE: Workload = Workload {
         )
     },
     contestants: &[
+        Contestant::new("append + fdatasync, shared by all threads", floor),
         Contestant::new("iroh-blobs, not synced", |job, meter| {
             iroh(job, meter, TAGGERS, CHANGES, false)
         })
@@ -63,6 +68,19 @@ pub(super) const AT_ONCE: Workload = Workload {
     is_littering: false,
     entries: None,
 };
+
+/// One log of changes, which is durable after each; those of several threads go together.
+fn floor(job: &Job, meter: &mut Meter) -> Result<Check> {
+    let mut log = File::create_new(job.dir.join("log"))?;
+    meter.section(|| {
+        for _ in 0..CHANGES {
+            log.write_all(TAGGED)?;
+            log.sync_data()?;
+        }
+        Ok(())
+    })?;
+    Ok(Check::new(ALL_THERE))
+}
 
 fn iroh(job: &Job, meter: &mut Meter, rows: u64, each: u64, is_durable: bool) -> Result<Check> {
     let iroh = Iroh::load(&job.prepared(Prep::IrohTags))?;
@@ -104,5 +122,5 @@ fn check(job: &Job, count: u64, rows: u64) -> Result<Check> {
     let most = job.scale.entries + TAGGERS * CHANGES;
     let least = job.scale.entries + rows * CHANGES;
     ensure!((least..=most).contains(&count), "there are {count} tags");
-    Ok(Check::new("all there"))
+    Ok(Check::new(ALL_THERE))
 }
