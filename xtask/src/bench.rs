@@ -16,7 +16,7 @@ options:
   --quick        small sizes, to see that everything runs and that results are equal
   --repeat N     rounds; medians are taken of these
   --only NAME    only this workload; can be given several times. Nothing is written then, but printed
-  --dir DIR      where to work: some 60 GB are taken there, and given back in the end. By itself this is in target/
+  --dir DIR      where to work: some 30 GB are taken there, and given back in the end. By itself this is in target/
   --no-growth    all workloads, and not how flatbao grows
   --only-growth  the other way round
   --page         no measurement, only tables and plots anew
