@@ -130,7 +130,6 @@ impl Flat {
 }
 
 const GROUP: usize = 16 << 10;
-const PAIR: usize = 64;
 
 /// Of a stream only the data: the size, each pair and each group come in one piece, and no blob here ends with less than
 /// a chunk.
@@ -140,27 +139,16 @@ struct OnlyData {
 }
 
 impl OnlyData {
-    fn take(&mut self, mut bytes: &[u8]) -> future::Ready<io::Result<()>> {
-        if bytes.len() < 1024 {
-            return future::ready(Ok(()));
+    fn take(&mut self, bytes: &[u8]) -> future::Ready<io::Result<()>> {
+        // A range that begins with a group may be sent as if it began within: the pairs above the first chunk, in front
+        // of all data.
+        let pairs = bytes.len().saturating_sub(GROUP);
+        let data = &bytes[pairs..];
+        if data.len() >= 1024 {
+            self.seen.feed(self.at, data);
+            self.at += data.len() as u64;
         }
-        // What ends with a group, and not with the blob, it may send as if it ended within: each right half of the group
-        // comes with a pair in front of it.
-        if bytes.len() == GROUP + 4 * PAIR {
-            for half in [GROUP / 2, GROUP / 4, GROUP / 8] {
-                let (data, rest) = bytes[PAIR..].split_at(half);
-                self.append(data);
-                bytes = rest;
-            }
-            bytes = &bytes[PAIR..];
-        }
-        self.append(bytes);
         future::ready(Ok(()))
-    }
-
-    fn append(&mut self, data: &[u8]) {
-        self.seen.feed(self.at, data);
-        self.at += data.len() as u64;
     }
 }
 
