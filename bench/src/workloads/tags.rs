@@ -51,7 +51,7 @@ pub(super) const AT_ONCE: Workload = Workload {
         )
     },
     contestants: &[
-        Contestant::new("append + fdatasync, shared by all threads", floor),
+        Contestant::new("append + fdatasync, shared", floor),
         Contestant::new("iroh-blobs, not synced", |job, meter| {
             iroh(job, meter, TAGGERS, CHANGES, false)
         })
