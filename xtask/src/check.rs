@@ -122,7 +122,7 @@ fn read_names(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The workspaces that have a lock file of their own, which no build here would find to be out of date.
-const WORKSPACES: [&str; 3] = ["fuzz", "tests/interop", "tests/shuttle"];
+const WORKSPACES: [&str; 4] = ["bench", "fuzz", "tests/interop", "tests/shuttle"];
 
 /// Whether those lock files know what the packages of this workspace need by now.
 fn lock_files() -> Result<()> {

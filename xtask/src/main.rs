@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask <command>`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod check;
 mod elsewhere;
 mod exceptions;
@@ -27,6 +28,8 @@ commands:
   wasm        the command as a WASI program, in target/wasm/: flatbao.wasm runs everywhere, flatbao-assisted.wasm
               has the host of this project hash for it
   wasi-table  measure what a sandbox costs and write the table of host-wasm/MEASURED.md; --help has its options
+  bench       measure flatbao, its peers and the floor side by side and write BENCHMARKS.md (a heavy build of its own);
+              --help has its options
   explore     look for a crash that breaks a promise, in every story up to a length and in random ones; --help has its
               options
   kills [--kills N] [--seed X]
@@ -51,6 +54,17 @@ fn main() -> ExitCode {
             Some(options) => table::write(&options),
             None => {
                 eprint!("{}", table::USAGE);
+                return ExitCode::from(2);
+            }
+        },
+        ["bench", "--help"] => {
+            print!("{}", bench::USAGE);
+            Ok(())
+        }
+        ["bench", ref options @ ..] => match bench::Options::parse(options) {
+            Some(options) => bench::bench(&options),
+            None => {
+                eprint!("{}", bench::USAGE);
                 return ExitCode::from(2);
             }
         },
