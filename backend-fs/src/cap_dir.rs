@@ -72,22 +72,7 @@ impl CapDir {
         &self,
         each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
     ) -> io::Result<Option<T>> {
-        for entry in self.dir.entries()? {
-            let entry = entry?;
-            let mut told = entry.file_type()?;
-            if told == FileType::unknown() {
-                told = match entry.metadata() {
-                    Ok(metadata) => metadata.file_type(),
-                    // Removed since: an entry that a listing may or may not have.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                    Err(e) => return Err(e),
-                };
-            }
-            if let ControlFlow::Break(found) = each(&entry.file_name(), kind_of(told)) {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        listing::each(self, each)
     }
 
     /// Opens whatever bears the name, if it can be opened without following it; the handle then tells
@@ -239,5 +224,94 @@ fn kind_of(told: FileType) -> EntryKind {
         EntryKind::Directory
     } else {
         EntryKind::Other
+    }
+}
+
+/// On Linux the system's own records are handed over as they stand in a buffer: `cap-std` allocates for each of them
+/// what it takes to open it, which a listing of a million names has no use for.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod listing {
+    use std::{ffi::OsStr, io, ops::ControlFlow, os::unix::ffi::OsStrExt as _};
+
+    use flatbao_core::EntryKind;
+    use rustix::{
+        fs::{FileType, Mode, OFlags, RawDir, openat},
+        io::Errno,
+    };
+
+    use super::CapDir;
+
+    /// Room for records that are asked for at once; the longest one is 280 bytes long.
+    const BUFFER: usize = 64 * 1024;
+
+    pub(super) fn each<T>(
+        dir: &CapDir,
+        each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
+    ) -> io::Result<Option<T>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // A handle of its own, and with it a position of its own.
+        let handle = openat(&dir.dir, ".", flags, Mode::empty())?;
+        let mut buffer = Vec::with_capacity(BUFFER);
+        let mut entries = RawDir::new(handle, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // The directory itself was removed.
+                Err(Errno::NOENT) => break,
+                Err(error) => return Err(error.into()),
+            };
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let name = OsStr::from_bytes(name);
+            let kind = match entry.file_type() {
+                FileType::RegularFile => EntryKind::File,
+                FileType::Symlink => EntryKind::Link,
+                FileType::Directory => EntryKind::Directory,
+                // The file system does not tell. What was removed since may be missing from a listing.
+                FileType::Unknown => match dir.kind(name)? {
+                    Some(kind) => kind,
+                    None => continue,
+                },
+                _ => EntryKind::Other,
+            };
+            if let ControlFlow::Break(found) = each(name, kind) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod listing {
+    use std::{ffi::OsStr, io, ops::ControlFlow};
+
+    use cap_std::fs::FileType;
+    use flatbao_core::EntryKind;
+
+    use super::{CapDir, kind_of};
+
+    pub(super) fn each<T>(
+        dir: &CapDir,
+        each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
+    ) -> io::Result<Option<T>> {
+        for entry in dir.dir.entries()? {
+            let entry = entry?;
+            let mut told = entry.file_type()?;
+            if told == FileType::unknown() {
+                told = match entry.metadata() {
+                    Ok(metadata) => metadata.file_type(),
+                    // Removed since: an entry that a listing may or may not have.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(e),
+                };
+            }
+            if let ControlFlow::Break(found) = each(&entry.file_name(), kind_of(told)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 }
