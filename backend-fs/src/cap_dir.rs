@@ -1,15 +1,25 @@
 //! A directory of the operating system, held by a capability.
 
 use std::{
-    convert::Infallible, ffi::OsStr, fs::File, fs::TryLockError, io, ops::ControlFlow, path::Path,
-    sync::OnceLock,
+    convert::Infallible,
+    ffi::{OsStr, OsString},
+    fs::{File, TryLockError},
+    io,
+    ops::ControlFlow,
+    panic::resume_unwind,
+    path::Path,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use cap_fs_ext::{
     DirExt as _, FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsSyncExt,
 };
 use cap_std::fs::{FileType, OpenOptions};
-use flatbao_core::{Access, Dir, EntryKind, Opened};
+use flatbao_core::{Access, Dir, EntryKind, Opened, Unlinked, unlink_in_order};
 
 use crate::CapFile;
 
@@ -153,6 +163,18 @@ impl Dir for CapDir {
         self.dir.remove_file(name)
     }
 
+    fn unlink_groups(&self, groups: &[Vec<OsString>]) -> Vec<Unlinked> {
+        at_once(groups, |names| unlink_in_order(self, names))
+    }
+
+    fn lens_of(&self, names: &[OsString]) -> Vec<io::Result<Option<u64>>> {
+        at_once(names, |name| match self.dir.symlink_metadata(name) {
+            Ok(found) => Ok(found.is_file().then_some(found.len())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        })
+    }
+
     fn list(&self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> io::Result<()> {
         let all: Option<Infallible> = self.list_until(&mut |name, kind| {
             each(name, kind);
@@ -201,6 +223,47 @@ impl Drop for CapLock {
         // error leaves nothing to do but to close, which happens next.
         let _ = self.0.unlock();
     }
+}
+
+/// How many of many names are seen to at once: a file system mostly waits, for the disk or for its own locks.
+const AT_ONCE: usize = 8;
+/// So many in a row are one thread's, since what is near in a directory tends to be near on the disk.
+const IN_A_ROW: usize = 16;
+
+/// Does this to each item, in about their order, and says in their order what came of it.
+fn at_once<T: Sync, R: Send>(items: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if items.len() <= IN_A_ROW {
+        return items.iter().map(act).collect();
+    }
+    let rows = items.chunks(IN_A_ROW);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let row = next.fetch_add(1, Ordering::Relaxed);
+            let Some(items) = rows.clone().nth(row) else {
+                return done;
+            };
+            done.push((row, items.iter().map(&act).collect()));
+        }
+    };
+    let mut done: Vec<(usize, Vec<R>)> = thread::scope(|scope| {
+        // Where there are no more threads to be had, those that there are do it all.
+        let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..AT_ONCE).filter_map(spawn).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(row, _)| *row);
+    done.into_iter()
+        .flat_map(|(_, outcomes)| outcomes)
+        .collect()
 }
 
 /// Options that follow no link, wait for no FIFO, and adopt no terminal.

@@ -11,8 +11,11 @@ use crate::{
     store::{Inner, Store, mark::Root, sweep::SinceMark},
 };
 
-/// Blobs that are removed with one directory sync.
-const SWEEP_BATCH: usize = 256;
+/// Blobs that are removed with one directory sync. Whoever wants one of them back waits for all of them.
+const SWEEP_BATCH: usize = 8192;
+/// From so many on, it is worth a listing to remove them in its order.
+const MANY: usize = 1024;
+
 /// How a collection is planned.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
@@ -125,12 +128,12 @@ impl<B: Backend> Store<B> {
         // From here on the kernel remembers what is protected; only then are roots read.
         let epoch = inner.kernel.begin_epoch();
         let roots = inner.roots(options.assume_no_tags)?;
-        let live = inner.mark(&roots.values, watch)?;
+        let live = inner.mark(&roots, watch)?;
         let items = inner.unreached(&live, watch)?;
         Ok(GcPlan {
             items,
             live: live.len() as u64,
-            assumed: roots.assumed,
+            assumed: roots.assume_no_tags(),
             epoch,
         })
     }
@@ -167,11 +170,12 @@ impl<B: Backend> Store<B> {
             self.confirm_no_tags()?;
         }
         inner.settle_tags()?;
+        let items = inner.as_listed(plan.items, MANY);
         let mut swept = Swept::default();
         let mut spared_children = SinceMark::default();
-        for batch in plan.items.chunks(SWEEP_BATCH) {
+        for batch in items.chunks(SWEEP_BATCH) {
             let done = (swept.removed.len() + swept.spared.len()) as u64;
-            let total = plan.items.len() as u64;
+            let total = items.len() as u64;
             if watch(Progress::Swept { blobs: done, total }).is_break() {
                 return Err(Error::Cancelled);
             }
@@ -212,7 +216,8 @@ impl<B: Backend> Store<B> {
             }
         };
         let mut swept = Swept::default();
-        inner.remove_doomed(doomed, &[item], &mut swept)?;
+        let doomed = doomed.into_iter().map(|doomed| (item, doomed.names));
+        inner.remove_doomed(doomed.collect(), &mut swept)?;
         match swept.spared.pop() {
             Some(Spared {
                 reason: Reason::Failed(error),

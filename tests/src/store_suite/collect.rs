@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use flatbao_core::{
-    BlobFormat, Error, FileName, Hash, NotWritable, Progress, TagDamage,
+    Backend, BlobFormat, Error, FileName, Hash, NotWritable, Progress, TagDamage,
+    io::write_all_at,
     progress::unwatched,
     store::{GcOptions, ImportOptions, Locking, OpenOptions, Reason, Swept},
 };
@@ -67,6 +68,64 @@ pub fn what_nothing_reaches_is_collected<H: StoreHarness>() {
     assert!(removed(&collect(&store)).is_empty());
     drop(store);
     assert_reads(&open(&harness), &contents[3]);
+}
+
+/// Of many blobs those go that nothing reaches, whatever the order is in which they go.
+pub fn thousands_are_collected<H: StoreHarness>() {
+    let harness = H::fresh();
+    drop(open(&harness));
+    let backend = harness.open();
+    let blob = |n: usize| Hash::of(&n.to_le_bytes());
+    for n in 0..2600_usize {
+        let mut staged = backend.stage_new(&FileName::Temp(fresh_uuid())).unwrap();
+        write_all_at(&mut staged, &vec![7; n % 3], 0).unwrap();
+        // What is planted need not be durable; a batch is, and has one sync.
+        let name = FileName::Data(blob(n));
+        backend.publish(vec![(staged, name)]).unwrap();
+    }
+    drop(backend);
+    let store = open(&harness);
+    let held: Vec<_> = (0..2600)
+        .filter(|n| n % 2 == 1)
+        .map(|n| store.temp_tag(raw(blob(n))))
+        .collect();
+    let plan = plan(&store);
+    let dead: Vec<usize> = (0..2600).filter(|n| n % 2 == 0).collect();
+    let expected = sorted(dead.iter().map(|n| blob(*n)).collect());
+    assert!(
+        plan.items()
+            .iter()
+            .map(|item| item.hash)
+            .eq(expected.iter().copied())
+    );
+    assert_eq!(
+        plan.bytes(),
+        dead.iter().map(|n| *n as u64 % 3).sum::<u64>()
+    );
+    // One is wanted again.
+    let again = store.temp_tag(raw(blob(2000)));
+    let swept = store.sweep(plan).unwrap();
+    assert_eq!(spared(&swept), [blob(2000)]);
+    let mut gone = expected;
+    gone.retain(|hash| *hash != blob(2000));
+    assert_eq!(removed(&swept), gone);
+    let total: u64 = swept.removed.iter().map(|item| item.bytes).sum();
+    assert_eq!(
+        total,
+        dead.iter().map(|n| *n as u64 % 3).sum::<u64>() - 2000 % 3
+    );
+    let left = || {
+        sorted(
+            (0..2600)
+                .filter(|n| n % 2 == 1 || *n == 2000)
+                .map(blob)
+                .collect(),
+        )
+    };
+    assert!(store.blobs().map(|blob| blob.hash).eq(left()));
+    drop((held, again, store));
+    let store = open(&harness);
+    assert!(store.blobs().map(|blob| blob.hash).eq(left()));
 }
 
 /// A hash sequence that is tagged as such keeps what it lists; a sequence in it keeps nothing, and one that
