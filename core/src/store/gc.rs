@@ -11,10 +11,14 @@ use crate::{
     store::{Inner, Store, mark::Root, sweep::SinceMark},
 };
 
-/// Blobs that are removed with one directory sync. Whoever wants one of them back waits for all of them.
-const SWEEP_BATCH: usize = 8192;
+/// Blobs that are removed with the first directory sync; so soon there is something to be told, and to be stopped.
+const FIRST_BATCH: usize = 256;
+/// How many times as many go with the next one.
+const GROWTH: usize = 4;
+/// So many at most. Whoever wants one of them back waits for all of them.
+const LARGEST_BATCH: usize = 8192;
 /// From so many on, it is worth a listing to remove them in its order.
-const MANY: usize = 1024;
+const MANY: usize = 256;
 
 /// How a collection is planned.
 #[derive(Debug, Clone, Copy, Default)]
@@ -173,7 +177,10 @@ impl<B: Backend> Store<B> {
         let items = inner.as_listed(plan.items, MANY);
         let mut swept = Swept::default();
         let mut spared_children = SinceMark::default();
-        for batch in items.chunks(SWEEP_BATCH) {
+        let (mut rest, mut len) = (&items[..], FIRST_BATCH);
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(len.min(rest.len()));
+            (rest, len) = (after, LARGEST_BATCH.min(len * GROWTH));
             let done = (swept.removed.len() + swept.spared.len()) as u64;
             let total = items.len() as u64;
             if watch(Progress::Swept { blobs: done, total }).is_break() {
