@@ -1,4 +1,4 @@
-//! Which files there are: a fold over the listing. A cache, never the authority; 33 bytes a blob that was listed.
+//! Which files there are: a fold over the listing. A cache, never the authority; 33 bytes a blob that was listed, and some room between.
 
 use std::{collections::BTreeMap, ops::RangeFrom};
 
