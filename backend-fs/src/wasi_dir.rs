@@ -2,14 +2,7 @@
 
 #[cfg(target_env = "p1")]
 use std::os::fd::AsFd as _;
-use std::{
-    convert::Infallible,
-    ffi::{OsStr, OsString},
-    io,
-    ops::ControlFlow,
-    os::fd::OwnedFd,
-    path::Path,
-};
+use std::{convert::Infallible, ffi::OsStr, io, ops::ControlFlow, os::fd::OwnedFd, path::Path};
 
 use flatbao_core::{Access, Dir, EntryKind, Opened};
 use flatbao_wasi_calls::Kind;
@@ -191,15 +184,6 @@ impl Dir for WasiDir {
 
     fn unlink(&self, name: &OsStr) -> io::Result<()> {
         Ok(fs::unlinkat(&self.0, bytes_of(name), AtFlags::empty())?)
-    }
-
-    fn lens_of(&self, names: &[OsString]) -> Vec<io::Result<Option<u64>>> {
-        let len = |name: &OsString| {
-            let found = self.stat(name)?;
-            let file = found.filter(|found| kind_of(found) == EntryKind::File);
-            Ok(file.map(|file| file.st_size.cast_unsigned()))
-        };
-        names.iter().map(len).collect()
     }
 
     fn list(&self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> io::Result<()> {

@@ -273,11 +273,12 @@ impl Index {
         self.entries_from(Hash::from_bytes([0; 32])..)
     }
 
-    fn entries_from(&self, range: RangeFrom<Hash>) -> impl Iterator<Item = (Hash, Entry)> {
+    /// In a box: it is large, and would be there once for each way in which it is used.
+    fn entries_from(&self, range: RangeFrom<Hash>) -> Box<dyn Iterator<Item = (Hash, Entry)> + '_> {
         let mut listed = self.listed.from(range.start).peekable();
         let mut added = self.added.range(range.clone()).peekable();
         let mut partials = self.partials.range(range).peekable();
-        std::iter::from_fn(move || {
+        Box::new(std::iter::from_fn(move || {
             // In a store that was just opened nothing was added, and few blobs are partial.
             if added.peek().is_none() && partials.peek().is_none() {
                 return listed.next();
@@ -295,7 +296,7 @@ impl Index {
             let listed = listed.map(|(_, entry)| entry);
             let entry = listed.or(added.map(|(_, entry)| *entry));
             Some((next, entry.unwrap_or_default()))
-        })
+        }))
     }
 }
 

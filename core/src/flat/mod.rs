@@ -316,6 +316,8 @@ impl<D: Dir> Backend for FlatDir<D> {
         outcomes.map(|removal| synced.outcome(removal)).collect()
     }
 
+    // Under wasm files are opened one by one, as for any back end: the module is to be small.
+    #[cfg(not(target_family = "wasm"))]
     fn lens_of(&self, names: &[FileName]) -> Vec<Option<u64>> {
         let mut lens = vec![None; names.len()];
         for (index, dir) in self.dirs.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, io};
 
 use crate::{
-    Access, Area, BackendError, BatchError, Dir, FileName, FlatDir, Opened, Unlinked,
+    Access, Area, BackendError, BatchError, Dir, FileName, FlatDir, Opened,
     flat::{moves::MoveError, text_of},
 };
 
@@ -60,7 +60,21 @@ impl<D: Dir> FlatDir<D> {
         Synced(self.sync_dirs(touched))
     }
 
+    /// Name by name: no directory there can do more than one thing at once, and the module is to be small.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn unlink_groups(
+        &self,
+        groups: &[Vec<FileName>],
+        touched: &mut Vec<usize>,
+    ) -> Vec<Removal> {
+        let groups = groups.iter();
+        groups
+            .map(|names| self.unlink_in_turn(names, touched))
+            .collect()
+    }
+
     /// What is in one directory goes as the directory can; what is in several, name by name.
+    #[cfg(not(target_family = "wasm"))]
     pub(super) fn unlink_groups(
         &self,
         groups: &[Vec<FileName>],
@@ -96,8 +110,9 @@ impl<D: Dir> FlatDir<D> {
         groups.iter().zip(places).map(removal).collect()
     }
 
-    fn removal(&self, index: usize, names: &[FileName], unlinked: Unlinked) -> Removal {
-        let Unlinked { gone, stopped } = unlinked;
+    #[cfg(not(target_family = "wasm"))]
+    fn removal(&self, index: usize, names: &[FileName], unlinked: crate::Unlinked) -> Removal {
+        let crate::Unlinked { gone, stopped } = unlinked;
         let failed = names.get(gone).zip(stopped.err());
         let failed = failed.map(|(name, error)| self.not_removed(index, name, false, error));
         Removal { gone, failed }

@@ -223,8 +223,8 @@ impl<B: Backend> Store<B> {
             }
         };
         let mut swept = Swept::default();
-        let doomed = doomed.into_iter().map(|doomed| (item, doomed.names));
-        inner.remove_doomed(doomed.collect(), &mut swept)?;
+        let groups = doomed.into_iter().map(|doomed| doomed.names).collect();
+        inner.remove_doomed(&[item], groups, &mut swept)?;
         match swept.spared.pop() {
             Some(Spared {
                 reason: Reason::Failed(error),

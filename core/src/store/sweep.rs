@@ -108,11 +108,12 @@ impl<B: Backend> Inner<B> {
     ) -> Result<()> {
         let hashes: Vec<Hash> = batch.iter().map(|item| item.hash).collect();
         let mut doomed = self.doom(&hashes, since, true)?.into_iter().peekable();
-        let mut going = Vec::new();
+        let (mut going, mut groups) = (Vec::new(), Vec::new());
         for item in batch {
             // In the same order, without those that are spared.
             if let Some(doomed) = doomed.next_if(|doomed| doomed.hash == item.hash) {
-                going.push((*item, doomed.names));
+                going.push(*item);
+                groups.push(doomed.names);
                 continue;
             }
             let damaged = self.kernel.state().index.get(item.hash).has(Entry::DAMAGED);
@@ -126,7 +127,7 @@ impl<B: Backend> Inner<B> {
                 reason,
             });
         }
-        self.remove_doomed(going, swept)
+        self.remove_doomed(&going, groups, swept)
     }
 
     /// Marks as being deleted what nothing has protected since the mark. Sequences that were protected
@@ -160,24 +161,23 @@ impl<B: Backend> Inner<B> {
     /// others from going.
     pub(super) fn remove_doomed(
         &self,
-        doomed: Vec<(GcItem, Vec<FileName>)>,
+        items: &[GcItem],
+        mut groups: Vec<Vec<FileName>>,
         swept: &mut Swept,
     ) -> Result<()> {
-        if doomed.is_empty() {
+        if items.is_empty() {
             return Ok(());
         }
-        let (items, groups): (Vec<GcItem>, Vec<Vec<FileName>>) = doomed.into_iter().unzip();
-        let hashes: Vec<Hash> = items.iter().map(|item| item.hash).collect();
         let outcomes = self.backend.remove_groups(&groups);
-        let mut gone: Vec<FileName> = Vec::new();
         let mut failed = Ok(());
-        for ((item, names), outcome) in items.into_iter().zip(groups).zip(outcomes) {
+        // From here on the groups are what is gone.
+        groups.truncate(outcomes.len());
+        for ((item, names), outcome) in items.iter().zip(&mut groups).zip(outcomes) {
             let Err(error) = outcome else {
-                gone.extend(names);
-                swept.removed.push(item);
+                swept.removed.push(*item);
                 continue;
             };
-            gone.extend(names.into_iter().take(error.done + error.unknown));
+            names.truncate(error.done + error.unknown);
             let error = Error::from(error);
             if error.poisons() {
                 self.kernel.poison_on(&error);
@@ -189,7 +189,8 @@ impl<B: Backend> Inner<B> {
                 });
             }
         }
-        self.kernel.end_deleting(&hashes, &gone);
+        let hashes: Vec<Hash> = items.iter().map(|item| item.hash).collect();
+        self.kernel.end_deleting(&hashes, &groups);
         failed
     }
 }
