@@ -1,15 +1,25 @@
 //! A directory of the operating system, held by a capability.
 
 use std::{
-    convert::Infallible, ffi::OsStr, fs::File, fs::TryLockError, io, ops::ControlFlow, path::Path,
-    sync::OnceLock,
+    convert::Infallible,
+    ffi::{OsStr, OsString},
+    fs::{File, TryLockError},
+    io,
+    ops::ControlFlow,
+    panic::resume_unwind,
+    path::Path,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use cap_fs_ext::{
     DirExt as _, FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsSyncExt,
 };
 use cap_std::fs::{FileType, OpenOptions};
-use flatbao_core::{Access, Dir, EntryKind, Opened};
+use flatbao_core::{Access, Dir, EntryKind, Opened, Unlinked, unlink_in_order};
 
 use crate::CapFile;
 
@@ -76,22 +86,7 @@ impl CapDir {
         &self,
         each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
     ) -> io::Result<Option<T>> {
-        for entry in self.dir.entries()? {
-            let entry = entry?;
-            let mut told = entry.file_type()?;
-            if told == FileType::unknown() {
-                told = match entry.metadata() {
-                    Ok(metadata) => metadata.file_type(),
-                    // Removed since: an entry that a listing may or may not have.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                    Err(e) => return Err(e),
-                };
-            }
-            if let ControlFlow::Break(found) = each(&entry.file_name(), kind_of(told)) {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        listing::each(self, each)
     }
 
     /// Opens whatever bears the name, if it can be opened without following it; the handle then tells
@@ -170,6 +165,18 @@ impl Dir for CapDir {
 
     fn unlink(&self, name: &OsStr) -> io::Result<()> {
         self.dir.remove_file(name)
+    }
+
+    fn unlink_groups(&self, groups: &[Vec<OsString>]) -> Vec<Unlinked> {
+        at_once(groups, |names| unlink_in_order(self, names))
+    }
+
+    fn lens_of(&self, names: &[OsString]) -> Vec<io::Result<Option<u64>>> {
+        at_once(names, |name| match self.dir.symlink_metadata(name) {
+            Ok(found) => Ok(found.is_file().then_some(found.len())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        })
     }
 
     fn list(&self, each: &mut dyn FnMut(&OsStr, EntryKind)) -> io::Result<()> {
@@ -284,6 +291,47 @@ impl Drop for CapLock {
     }
 }
 
+/// How many of many names are seen to at once: a file system mostly waits, for the disk or for its own locks.
+const AT_ONCE: usize = 8;
+/// So many in a row are one thread's, since what is near in a directory tends to be near on the disk.
+const IN_A_ROW: usize = 16;
+
+/// Does this to each item, in about their order, and says in their order what came of it.
+fn at_once<T: Sync, R: Send>(items: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if items.len() <= IN_A_ROW {
+        return items.iter().map(act).collect();
+    }
+    let rows = items.chunks(IN_A_ROW);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let row = next.fetch_add(1, Ordering::Relaxed);
+            let Some(items) = rows.clone().nth(row) else {
+                return done;
+            };
+            done.push((row, items.iter().map(&act).collect()));
+        }
+    };
+    let mut done: Vec<(usize, Vec<R>)> = thread::scope(|scope| {
+        // Where there are no more threads to be had, those that there are do it all.
+        let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..AT_ONCE).filter_map(spawn).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(row, _)| *row);
+    done.into_iter()
+        .flat_map(|(_, outcomes)| outcomes)
+        .collect()
+}
+
 /// Options that follow no link, wait for no FIFO, and adopt no terminal.
 fn wary() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -305,5 +353,94 @@ fn kind_of(told: FileType) -> EntryKind {
         EntryKind::Directory
     } else {
         EntryKind::Other
+    }
+}
+
+/// On Linux the system's own records are handed over as they stand in a buffer: `cap-std` allocates for each of them
+/// what it takes to open it, which a listing of a million names has no use for.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod listing {
+    use std::{ffi::OsStr, io, ops::ControlFlow, os::unix::ffi::OsStrExt as _};
+
+    use flatbao_core::EntryKind;
+    use rustix::{
+        fs::{FileType, Mode, OFlags, RawDir, openat},
+        io::Errno,
+    };
+
+    use super::CapDir;
+
+    /// Room for records that are asked for at once; the longest one is 280 bytes long.
+    const BUFFER: usize = 64 * 1024;
+
+    pub(super) fn each<T>(
+        dir: &CapDir,
+        each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
+    ) -> io::Result<Option<T>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // A handle of its own, and with it a position of its own.
+        let handle = openat(&dir.dir, ".", flags, Mode::empty())?;
+        let mut buffer = Vec::with_capacity(BUFFER);
+        let mut entries = RawDir::new(handle, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // The directory itself was removed.
+                Err(Errno::NOENT) => break,
+                Err(error) => return Err(error.into()),
+            };
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let name = OsStr::from_bytes(name);
+            let kind = match entry.file_type() {
+                FileType::RegularFile => EntryKind::File,
+                FileType::Symlink => EntryKind::Link,
+                FileType::Directory => EntryKind::Directory,
+                // The file system does not tell. What was removed since may be missing from a listing.
+                FileType::Unknown => match dir.kind(name)? {
+                    Some(kind) => kind,
+                    None => continue,
+                },
+                _ => EntryKind::Other,
+            };
+            if let ControlFlow::Break(found) = each(name, kind) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod listing {
+    use std::{ffi::OsStr, io, ops::ControlFlow};
+
+    use cap_std::fs::FileType;
+    use flatbao_core::EntryKind;
+
+    use super::{CapDir, kind_of};
+
+    pub(super) fn each<T>(
+        dir: &CapDir,
+        each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
+    ) -> io::Result<Option<T>> {
+        for entry in dir.dir.entries()? {
+            let entry = entry?;
+            let mut told = entry.file_type()?;
+            if told == FileType::unknown() {
+                told = match entry.metadata() {
+                    Ok(metadata) => metadata.file_type(),
+                    // Removed since: an entry that a listing may or may not have.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(e),
+                };
+            }
+            if let ControlFlow::Break(found) = each(&entry.file_name(), kind_of(told)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 }

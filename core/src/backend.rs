@@ -153,6 +153,19 @@ pub trait Backend {
     /// [`BatchError`] says how many are gone and how many are unknown; the others were not touched.
     fn remove(&self, names: &[FileName]) -> Result<(), BatchError>;
 
+    /// As [`remove`](Backend::remove), of many groups of files, such as blobs. Those of a group go in their order, up to
+    /// the first that cannot be removed, which keeps no other group from going. The groups go in the order given, or, where
+    /// a back end can do more than one thing at once, about so. Tells of each group what came of it, in the order given.
+    fn remove_groups(&self, groups: &[Vec<FileName>]) -> Vec<Result<(), BatchError>> {
+        groups.iter().map(|names| self.remove(names)).collect()
+    }
+
+    /// How long files of the store are, as the medium claims; `None` of one that is not there or cannot be measured.
+    fn lens_of(&self, names: &[FileName]) -> Vec<Option<u64>> {
+        let len = |name| self.open(name).ok()??.size().ok();
+        names.iter().map(len).collect()
+    }
+
     /// Opens a file outside the store, under a root that was granted.
     ///
     /// # Errors

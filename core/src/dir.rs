@@ -1,6 +1,10 @@
 //! The inner seam: one directory, one method a system call.
 
-use std::{ffi::OsStr, fmt, io, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    fmt, io,
+    path::Path,
+};
 
 use crate::ReadAt;
 
@@ -59,6 +63,15 @@ pub struct Stamp {
     pub changed: Option<i128>,
     /// Device and inode, where there are such.
     pub id: Option<(u64, u64)>,
+}
+
+/// What came of a removal of names in their order.
+#[derive(Debug)]
+pub struct Unlinked {
+    /// The first so many names are gone.
+    pub gone: usize,
+    /// Why the next one is not, if there is one.
+    pub stopped: io::Result<()>,
 }
 
 /// An open regular file. It stays readable after its name is gone.
@@ -156,6 +169,24 @@ pub trait Dir: Sized {
     /// `NotFound` when there is no such name.
     fn unlink(&self, name: &OsStr) -> io::Result<()>;
 
+    /// As [`unlink`](Dir::unlink), of many groups of names. Those of a group go in their order, up to the first that
+    /// cannot go, which keeps no other group from going; one that is not there counts as gone. The groups go in the order
+    /// given, or, where a directory can do more than one thing at once, about so. Tells of each what came of it.
+    fn unlink_groups(&self, groups: &[Vec<OsString>]) -> Vec<Unlinked> {
+        let groups = groups.iter();
+        groups.map(|names| unlink_in_order(self, names)).collect()
+    }
+
+    /// How long the regular files of these names are, told without opening them where that can be; `None` of a name that
+    /// is not there or is something else.
+    fn lens_of(&self, names: &[OsString]) -> Vec<io::Result<Option<u64>>> {
+        let len = |name: &OsString| match self.open(name, Access::Read)? {
+            Opened::File(file) => file.size().map(Some),
+            Opened::Missing | Opened::NotAFile(_) => Ok(None),
+        };
+        names.iter().map(len).collect()
+    }
+
     /// Hands every entry but `.` and `..` to `each`, without a stat where the system tells the kind.
     /// `each` must not touch the directory.
     ///
@@ -211,4 +242,21 @@ pub trait Dir: Sized {
     /// # Errors
     /// Whatever the system says.
     fn is_same(&self, other: &Self) -> io::Result<bool>;
+}
+
+/// One group of [`Dir::unlink_groups`].
+pub fn unlink_in_order<D: Dir>(dir: &D, names: &[OsString]) -> Unlinked {
+    for (gone, name) in names.iter().enumerate() {
+        match dir.unlink(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let stopped = Err(error);
+                return Unlinked { gone, stopped };
+            }
+            _ => {}
+        }
+    }
+    Unlinked {
+        gone: names.len(),
+        stopped: Ok(()),
+    }
 }

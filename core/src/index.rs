@@ -1,8 +1,10 @@
-//! Which files there are: a fold over the listing. A cache, never the authority; a few dozen bytes a blob.
+//! Which files there are: a fold over the listing. A cache, never the authority; 33 bytes a blob that was listed, and some room between.
 
 use std::{collections::BTreeMap, ops::RangeFrom};
 
-use crate::{EntryKind, FileName, Hash, Uuid};
+use crate::{EntryKind, FileName, Hash, Uuid, index::listed::Listed};
+
+mod listed;
 
 /// What is known of one blob's complete files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,14 +91,45 @@ impl PartialFiles {
 }
 
 /// All blobs by hash.
+///
+/// What a listing found is in sorted vectors; only what comes later is in a tree.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    blobs: BTreeMap<Hash, Entry>,
+    listed: Listed,
+    /// Blobs that are not among those.
+    added: BTreeMap<Hash, Entry>,
     partials: BTreeMap<Hash, Vec<PartialFiles>>,
 }
 
+/// An index in the making: names in any order, as a listing has them.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    listed: Listed,
+    /// What else there is: few names.
+    others: Index,
+}
+
+impl Gathering {
+    /// As [`Index::insert`], in constant time.
+    pub(crate) fn insert(&mut self, name: &FileName, kind: EntryKind) {
+        match (name.hash(), Entry::of(name)) {
+            (Some(hash), Some(flag)) if kind == EntryKind::File => self.listed.push(hash, flag),
+            _ => self.others.insert(name, kind),
+        }
+    }
+
+    /// The index of what was inserted.
+    pub(crate) fn into_index(mut self) -> Index {
+        self.listed.settle();
+        Index {
+            listed: self.listed,
+            ..self.others
+        }
+    }
+}
+
 impl Index {
-    /// Takes in a listed name. Only regular files count: what else bears such a name is never served.
+    /// Takes in a name. Only regular files count: what else bears such a name is never served.
     pub(crate) fn insert(&mut self, name: &FileName, kind: EntryKind) {
         if kind != EntryKind::File {
             return;
@@ -106,8 +139,7 @@ impl Index {
             FileName::PartialOutboard(hash, uuid) => self.partial(*hash, *uuid).outboard = true,
             other => {
                 if let (Some(hash), Some(flag)) = (other.hash(), Entry::of(other)) {
-                    let entry = self.blobs.entry(hash).or_default();
-                    *entry = entry.with(flag);
+                    self.set(hash, self.get(hash).with(flag));
                 }
             }
         }
@@ -144,10 +176,11 @@ impl Index {
                 if let (Some(hash), Some(flag)) = (other.hash(), Entry::of(other)) {
                     let left = self.get(hash).without(flag);
                     if left.has(Entry::FILES) {
-                        let left = left.without(Entry::VERIFIED);
-                        self.blobs.insert(hash, left);
+                        self.set(hash, left.without(Entry::VERIFIED));
+                    } else if let Some(entry) = self.listed.get_mut(hash) {
+                        *entry = Entry::default();
                     } else {
-                        self.blobs.remove(&hash);
+                        self.added.remove(&hash);
                     }
                 }
             }
@@ -165,17 +198,22 @@ impl Index {
 
     /// What is known of a blob; nothing when it is not there.
     pub(crate) fn get(&self, hash: Hash) -> Entry {
-        self.blobs.get(&hash).copied().unwrap_or_default()
+        let listed = self.listed.get(hash);
+        listed.unwrap_or_else(|| self.added.get(&hash).copied().unwrap_or_default())
     }
 
     pub(crate) fn set(&mut self, hash: Hash, entry: Entry) {
-        self.blobs.insert(hash, entry);
+        match self.listed.get_mut(hash) {
+            Some(listed) => *listed = entry,
+            None => drop(self.added.insert(hash, entry)),
+        }
     }
 
     /// Changes what is known of a blob that is there.
     pub(crate) fn update(&mut self, hash: Hash, change: impl FnOnce(Entry) -> Entry) {
-        if let Some(entry) = self.blobs.get_mut(&hash) {
-            *entry = change(*entry);
+        let entry = self.get(hash);
+        if entry != Entry::default() {
+            self.set(hash, change(entry));
         }
     }
 
@@ -183,9 +221,15 @@ impl Index {
         self.partials.get(&hash).map_or(&[], Vec::as_slice)
     }
 
+    /// All partial blobs with their entries and files.
+    pub(crate) fn all_partials(&self) -> impl Iterator<Item = (Hash, Entry, &[PartialFiles])> {
+        let partials = self.partials.iter();
+        partials.map(|(hash, files)| (*hash, self.get(*hash), &files[..]))
+    }
+
     /// Whether there is any data that tags may protect.
     pub(crate) fn has_data(&self) -> bool {
-        !self.blobs.is_empty() || !self.partials.is_empty()
+        self.entries().next().is_some()
     }
 
     /// The complete files of a blob, in the order in which they are removed: paths, data, outboard. A crash
@@ -213,37 +257,58 @@ impl Index {
     /// alike.
     pub(crate) fn page(&self, after: Option<Hash>, limit: usize) -> Vec<(Hash, Entry)> {
         let first = after.unwrap_or(Hash::from_bytes([0; 32]));
-        self.from(first..)
-            .filter(|hash| Some(*hash) != after)
+        self.entries_from(first..)
+            .filter(|(hash, _)| Some(*hash) != after)
             .take(limit)
-            .map(|hash| (hash, self.get(hash)))
             .collect()
     }
 
     /// All hashes from `first` on, complete and partial ones, for a search by prefix.
     pub(crate) fn from(&self, range: RangeFrom<Hash>) -> impl Iterator<Item = Hash> {
-        let mut complete = self.blobs.range(range.clone()).map(|(h, _)| *h).peekable();
-        let mut partial = self.partials.range(range).map(|(h, _)| *h).peekable();
-        std::iter::from_fn(move || match (complete.peek(), partial.peek()) {
-            (Some(a), Some(b)) if a == b => {
-                partial.next();
-                complete.next()
-            }
-            (Some(a), Some(b)) if a > b => partial.next(),
-            (Some(_), _) => complete.next(),
-            (None, _) => partial.next(),
-        })
+        self.entries_from(range).map(|(hash, _)| hash)
     }
 
-    /// All hashes, of complete and partial blobs alike.
-    pub(crate) fn all_hashes(&self) -> impl Iterator<Item = Hash> {
-        self.from(Hash::from_bytes([0; 32])..)
+    /// All hashes with their entries, of complete and partial blobs alike.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Hash, Entry)> {
+        self.entries_from(Hash::from_bytes([0; 32])..)
+    }
+
+    /// In a box: it is large, and would be there once for each way in which it is used.
+    fn entries_from(&self, range: RangeFrom<Hash>) -> Box<dyn Iterator<Item = (Hash, Entry)> + '_> {
+        let mut listed = self.listed.from(range.start).peekable();
+        let mut added = self.added.range(range.clone()).peekable();
+        let mut partials = self.partials.range(range).peekable();
+        Box::new(std::iter::from_fn(move || {
+            // In a store that was just opened nothing was added, and few blobs are partial.
+            if added.peek().is_none() && partials.peek().is_none() {
+                return listed.next();
+            }
+            let heads = [
+                listed.peek().map(|(hash, _)| *hash),
+                added.peek().map(|(hash, _)| **hash),
+                partials.peek().map(|(hash, _)| **hash),
+            ];
+            let next = heads.into_iter().flatten().min()?;
+            // A partial blob may be complete as well; a complete one is in one of the two.
+            partials.next_if(|(hash, _)| **hash == next);
+            let listed = listed.next_if(|(hash, _)| *hash == next);
+            let added = added.next_if(|(hash, _)| **hash == next);
+            let listed = listed.map(|(_, entry)| entry);
+            let entry = listed.or(added.map(|(_, entry)| *entry));
+            Some((next, entry.unwrap_or_default()))
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+
+    use super::{listed::tests::alike, *};
+
+    fn hashes(index: &Index) -> impl Iterator<Item = Hash> {
+        index.entries().map(|(hash, _)| hash)
+    }
 
     #[test]
     fn publishing_makes_durable_only_what_was_published() {
@@ -275,7 +340,7 @@ mod tests {
             index.insert(name, EntryKind::File);
         }
         assert_eq!(index.names(hash), names);
-        assert_eq!(index.all_hashes().collect::<Vec<_>>(), [hash]);
+        assert_eq!(hashes(&index).collect::<Vec<_>>(), [hash]);
         for name in &names {
             index.remove(name);
         }
@@ -296,12 +361,70 @@ mod tests {
             }
         }
         all.sort();
-        assert_eq!(index.all_hashes().collect::<Vec<_>>(), all);
+        assert_eq!(hashes(&index).collect::<Vec<_>>(), all);
         let mut seen = Vec::new();
         while let [.., (last, _)] = index.page(seen.last().copied(), 3)[..] {
             seen.extend(index.page(seen.last().copied(), 3).iter().map(|(h, _)| *h));
             assert_eq!(seen.last(), Some(&last));
         }
         assert_eq!(seen, all);
+    }
+
+    fn listed_name() -> impl Strategy<Value = (FileName, EntryKind)> {
+        let hash = prop_oneof![alike(), any::<[u8; 32]>().prop_map(Hash::from_bytes)];
+        let kind = prop_oneof![9 => Just(EntryKind::File), 1 => Just(EntryKind::Link)];
+        (hash, 0..5, 0..3_u8, kind).prop_map(|(hash, which, uuid, kind)| {
+            let uuid = Uuid::from_bytes([uuid; 16]);
+            let name = match which {
+                0 => FileName::Data(hash),
+                1 => FileName::Outboard(hash),
+                2 => FileName::Paths(hash),
+                3 => FileName::PartialData(hash, uuid),
+                _ => FileName::PartialOutboard(hash, uuid),
+            };
+            (name, kind)
+        })
+    }
+
+    /// What an index says of every hash.
+    fn told(index: &Index) -> Vec<(Hash, Entry, Vec<FileName>)> {
+        let entries = index.entries();
+        let told = entries.map(|(hash, entry)| (hash, entry, index.names(hash)));
+        told.collect()
+    }
+
+    proptest! {
+        /// The simple way: into the tree, name by name.
+        #[test]
+        fn gathering_is_inserting_one_by_one(
+            names in proptest::collection::vec(listed_name(), 0..400),
+            later in proptest::collection::vec((any::<bool>(), listed_name()), 0..40),
+        ) {
+            let (mut gathering, mut simple) = (Gathering::default(), Index::default());
+            for (name, kind) in &names {
+                gathering.insert(name, *kind);
+                simple.insert(name, *kind);
+            }
+            let mut index = gathering.into_index();
+            prop_assert_eq!(told(&index), told(&simple));
+            for (is_removed, (name, kind)) in &later {
+                for index in [&mut index, &mut simple] {
+                    match is_removed {
+                        true => index.remove(name),
+                        false => index.insert(name, *kind),
+                    }
+                }
+                prop_assert_eq!(index.has_data(), simple.has_data());
+            }
+            prop_assert_eq!(told(&index), told(&simple));
+            for (hash, entry, _) in told(&simple) {
+                prop_assert_eq!(index.get(hash), entry);
+                prop_assert_eq!(index.page(Some(hash), 3), simple.page(Some(hash), 3));
+                for index in [&mut index, &mut simple] {
+                    index.update(hash, |entry| entry.with(Entry::DAMAGED));
+                }
+            }
+            prop_assert_eq!(told(&index), told(&simple));
+        }
     }
 }

@@ -204,9 +204,9 @@ impl Kernel {
     }
 
     /// Forgets the names that are gone, and lets those go on who wait for the outcome.
-    pub(crate) fn end_deleting(&self, hashes: &[Hash], gone: &[FileName]) {
+    pub(crate) fn end_deleting(&self, hashes: &[Hash], gone: &[Vec<FileName>]) {
         let mut state = self.state();
-        for name in gone {
+        for name in gone.iter().flatten() {
             state.index.remove(name);
         }
         for hash in hashes {

@@ -63,7 +63,7 @@ pub mod tree;
 pub mod format {}
 
 pub use backend::{Backend, BackendError, BatchError, Listed, ListedName};
-pub use dir::{Access, Dir, DirFile, EntryKind, Opened, Stamp};
+pub use dir::{Access, Dir, DirFile, EntryKind, Opened, Stamp, Unlinked, unlink_in_order};
 pub use env::{Clock, Entropy, Env};
 pub use error::{Damage, Error, NotWritable, Result, TagDamage};
 pub use flat::{Durability, FlatDir, OutgoingFile, StagedFile};

@@ -80,30 +80,26 @@ impl FileName {
     /// What a file with this name is; `None` for a foreign one.
     #[must_use]
     pub fn parse(name: &OsStr) -> Option<Self> {
-        let name = name.to_str()?;
-        match name {
-            "lock" => return Some(Self::Lock),
-            "tags.meta" => return Some(Self::Tags),
-            _ => {}
-        }
-        let (base, extension) = name.rsplit_once('.')?;
-        match (base.split_once('-'), extension) {
-            (None, "data") => digits(base).map(|hash| Self::Data(Hash::from_bytes(hash))),
-            (None, "obao4") => digits(base).map(|hash| Self::Outboard(Hash::from_bytes(hash))),
-            (None, "paths") => digits(base).map(|hash| Self::Paths(Hash::from_bytes(hash))),
-            (None, "temp") => digits(base).map(|uuid| Self::Temp(Uuid(uuid))),
-            (None, "meta") => named_meta(base),
-            (Some(("tags", uuid)), "meta") => digits(uuid).map(|uuid| Self::TagsTemp(Uuid(uuid))),
-            (Some((hash, uuid)), _) => {
-                let hash = Hash::from_bytes(digits(hash)?);
-                let uuid = Uuid(digits(uuid)?);
-                match extension {
-                    "data" => Some(Self::PartialData(hash, uuid)),
-                    "obao4" => Some(Self::PartialOutboard(hash, uuid)),
-                    "paths" => Some(Self::PathsTemp(hash, uuid)),
-                    _ => None,
-                }
-            }
+        let name = name.as_encoded_bytes();
+        let dot = name.iter().rposition(|byte| *byte == b'.');
+        let Some((base, extension)) = dot.map(|dot| (&name[..dot], &name[dot + 1..])) else {
+            return (name == b"lock").then_some(Self::Lock);
+        };
+        // A million names are parsed when a large store is opened: what they may be is told by length.
+        match (extension, base.len()) {
+            (b"data", HASH) => digits(base).map(|hash| Self::Data(Hash::from_bytes(hash))),
+            (b"obao4", HASH) => digits(base).map(|hash| Self::Outboard(Hash::from_bytes(hash))),
+            (b"paths", HASH) => digits(base).map(|hash| Self::Paths(Hash::from_bytes(hash))),
+            (b"data", PAIR) => pair(base).map(|(hash, uuid)| Self::PartialData(hash, uuid)),
+            (b"obao4", PAIR) => pair(base).map(|(hash, uuid)| Self::PartialOutboard(hash, uuid)),
+            (b"paths", PAIR) => pair(base).map(|(hash, uuid)| Self::PathsTemp(hash, uuid)),
+            (b"temp", _) => digits(base).map(|uuid| Self::Temp(Uuid(uuid))),
+            (b"meta", _) => match base.strip_prefix(b"tags") {
+                Some(b"") => Some(Self::Tags),
+                Some([b'-', uuid @ ..]) => digits(uuid).map(|uuid| Self::TagsTemp(Uuid(uuid))),
+                Some(_) => None,
+                None => named_meta(base),
+            },
             _ => None,
         }
     }
@@ -165,21 +161,48 @@ impl fmt::Display for FileName {
     }
 }
 
-/// Exactly `2 * N` lower-case hex digits.
-fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    (is_lower_hex(text) && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(bytes)
+/// Digits of a hash.
+const HASH: usize = 64;
+/// Digits of a hash, a dash, and digits of a uuid.
+const PAIR: usize = HASH + 1 + 32;
+
+fn pair(base: &[u8]) -> Option<(Hash, Uuid)> {
+    let (hash, uuid) = base.split_at_checked(HASH)?;
+    let uuid = uuid.strip_prefix(b"-")?;
+    Some((Hash::from_bytes(digits(hash)?), Uuid(digits(uuid)?)))
 }
 
-fn named_meta(base: &str) -> Option<FileName> {
-    if base.is_empty() || !is_lower_hex(base) {
+/// Exactly `2 * N` lower-case hex digits.
+fn digits<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let (pairs, []) = text.as_chunks::<2>() else {
+        return None;
+    };
+    if pairs.len() != N {
+        return None;
+    }
+    // Looked at afterwards: a loop without an exit is done many digits at once.
+    let mut all = 0;
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (digit(*high), digit(*low));
+        all |= high | low;
+        *byte = high << 4 | low;
+    }
+    (all < 16).then_some(bytes)
+}
+
+/// The value of a lower-case hex digit, or more than any has.
+fn digit(text: u8) -> u8 {
+    let (decimal, letter) = (text.wrapping_sub(b'0'), text.wrapping_sub(b'a'));
+    let letter = if letter < 6 { letter + 10 } else { 0xff };
+    if decimal < 10 { decimal } else { letter }
+}
+
+fn named_meta(base: &[u8]) -> Option<FileName> {
+    if base.is_empty() || base.iter().any(|byte| digit(*byte) > 15) {
         return None;
     }
     Some(FileName::NamedMeta(hex::decode(base).ok()?.into()))
-}
-
-fn is_lower_hex(text: &str) -> bool {
-    text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

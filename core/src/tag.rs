@@ -1,15 +1,16 @@
 //! Names that people and programs give to blobs.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::{HashAndFormat, limits::MAX_TAG_NAME, text::lossless};
 
 /// The name of a tag: any bytes, at most [`MAX_TAG_NAME`] of them, in most cases UTF-8.
 ///
 /// `Display` is lossless: printable characters stand for themselves, a backslash is doubled, and every
-/// other byte is written `\xNN`. `FromStr` reads that form back.
+/// other byte is written `\xNN`. `FromStr` reads that form back. Clones share their bytes: of all tags there is a copy
+/// with every change.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(Box<[u8]>);
+pub struct Tag(Arc<[u8]>);
 
 impl Tag {
     /// A tag of these very bytes.
@@ -21,7 +22,7 @@ impl Tag {
         if bytes.len() > MAX_TAG_NAME {
             return Err(TagError::TooLong(bytes.len()));
         }
-        Ok(Self(bytes))
+        Ok(Self(bytes.into()))
     }
 
     /// A tag for a blob whose real name is lost.

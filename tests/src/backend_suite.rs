@@ -132,6 +132,9 @@ macro_rules! backend_conformance {
                 demoting_never_overwrites
                 removing_takes_names_away
                 removing_is_idempotent
+                groups_are_removed_and_told_in_their_order
+                a_group_that_cannot_go_keeps_no_other
+                lengths_are_those_of_the_files
                 a_removed_object_stays_readable
                 an_external_file_is_read
                 an_external_path_needs_a_grant
@@ -793,6 +796,88 @@ pub fn removing_is_idempotent<H: BackendHarness>() {
     backend.remove(&[data(1)]).unwrap();
     assert_eq!(own_names(&backend), [data(2)]);
     assert_holds(&backend, &data(2), b"two");
+}
+
+/// Names of a group may be of several areas; one that is gone counts as removed.
+pub fn groups_are_removed_and_told_in_their_order<H: BackendHarness>() {
+    let harness = H::fresh();
+    let backend = harness.open();
+    let mut groups = Vec::new();
+    for n in 0..40 {
+        put(&backend, n, &data(n), &[n]);
+        let mut group = vec![data(n)];
+        if n % 2 == 0 {
+            put(&backend, n, &outboard(n), b"outboard");
+            group.push(outboard(n));
+        }
+        if n % 5 == 0 {
+            stage(&backend, &partial(n, n), b"partial");
+            group.push(partial(n, n));
+        }
+        groups.push(group);
+    }
+    stage(&backend, &temp(99), b"temporary");
+    groups.push(vec![temp(99), data(98)]);
+    groups.push(Vec::new());
+    let kept = groups.remove(7);
+    let outcomes = backend.remove_groups(&groups);
+    assert_eq!(outcomes.len(), groups.len());
+    for outcome in outcomes {
+        outcome.unwrap();
+    }
+    assert_eq!(own_names(&backend), kept);
+    assert_holds(&backend, &data(7), &[7]);
+    assert!(backend.remove_groups(&[]).is_empty());
+}
+
+/// "Up to the first that cannot be removed, which keeps no other group from going."
+pub fn a_group_that_cannot_go_keeps_no_other<H: BackendHarness>() {
+    let harness = H::fresh();
+    let backend = harness.open();
+    if !harness.plant(OsStr::new(&data(2).to_string()), EntryKind::Directory) {
+        return;
+    }
+    for n in [1, 3] {
+        put(&backend, n, &data(n), b"data");
+    }
+    for n in [1, 2, 3] {
+        put(&backend, n, &outboard(n), b"outboard");
+        put(&backend, n, &paths(n), b"paths");
+    }
+    let groups = [1, 2, 3].map(|n| vec![paths(n), data(n), outboard(n)]);
+    let outcomes = backend.remove_groups(&groups);
+    let [Ok(()), Err(error), Ok(())] = &outcomes[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!((error.done, error.unknown), (1, 0), "{error:?}");
+    for n in [1, 2, 3] {
+        let left = backend.open(&outboard(n)).unwrap().is_some();
+        assert_eq!(left, n == 2);
+        assert!(backend.open(&paths(n)).unwrap().is_none());
+    }
+    assert!(backend.open(&data(3)).unwrap().is_none());
+    assert_holds(&backend, &outboard(2), b"outboard");
+}
+
+/// "`None` of one that is not there or cannot be measured", in the order of the names.
+pub fn lengths_are_those_of_the_files<H: BackendHarness>() {
+    let harness = H::fresh();
+    let backend = harness.open();
+    put(&backend, 1, &data(1), &bytes(1, 20_000));
+    put(&backend, 2, &FileName::Tags, b"tags");
+    stage(&backend, &partial(1, 1), b"partial");
+    harness.plant(OsStr::new(&data(5).to_string()), EntryKind::Directory);
+    let names = [
+        partial(1, 1),
+        data(5),
+        data(9),
+        data(1),
+        FileName::Tags,
+        data(1),
+    ];
+    let expected = [Some(7), None, None, Some(20_000), Some(4), Some(20_000)];
+    assert_eq!(backend.lens_of(&names), expected);
+    assert_eq!(backend.lens_of(&[]), []);
 }
 
 /// An object that is open stays readable when its name is removed, and when the name is given again.

@@ -169,6 +169,10 @@ macro_rules! dir_conformance {
                 unlink_removes_a_link_and_not_its_target
                 unlink_removes_a_fifo
                 unlink_refuses_a_directory
+                groups_are_unlinked_and_what_is_gone_counts
+                a_group_that_stops_keeps_no_other
+                hundreds_of_groups_are_told_in_their_order
+                lengths_are_those_of_regular_files
                 a_file_is_readable_after_unlink
                 a_file_is_readable_after_it_was_replaced
                 a_removed_name_is_free_again

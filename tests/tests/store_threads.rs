@@ -5,22 +5,28 @@
 // A test reports by panicking.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
 mod store_harness;
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
+    time::Duration,
 };
 
+use common::tap::TapDir;
 use flatbao_core::{
-    Backend, BackendError, BlobFormat, ChunkRanges, Error, ExternalPath, Hash, HashAndFormat,
-    HashSeq, Store, Tag,
+    Backend, BackendError, BlobFormat, ChunkRanges, Error, ExternalPath, FlatDir, Hash,
+    HashAndFormat, HashSeq, Store, Tag, TagFile,
     io::read_full_at,
     progress::unwatched,
     store::{ExportMode, ExportOptions, ImportOptions},
 };
 use flatbao_fs::FsBackend;
-use flatbao_mem::MemBackend;
+use flatbao_mem::{MemBackend, SimDisk, seeded_env};
 use flatbao_tests::{backend_suite::BackendHarness, store_suite::StoreHarness};
 use store_harness::{Direct, Flat, OnDisk, ThreeFileSystems};
 
@@ -299,4 +305,56 @@ fn threads_on_three_simulated_file_systems() {
 #[test]
 fn threads_in_memory() {
     run::<Direct>();
+}
+
+/// Those who change tags while others are writing share what is written next. Every acknowledged tag survives a power
+/// loss, and a change that cannot be made fails alone.
+#[test]
+fn changes_of_tags_share_a_publication() {
+    const THREADS: usize = 24;
+    let disk = SimDisk::new();
+    let dir = disk.file_system("disk").plant_dir("store").unwrap();
+    let publications = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&publications);
+    let tap = TapDir::new(dir.clone(), move |what| {
+        if what == "rename to tags.meta" && counted.fetch_add(1, Ordering::SeqCst) > 0 {
+            // Time for all others to come.
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let store = Store::open(FlatDir::new(tap), seeded_env(1)).unwrap().0;
+    assert_eq!(publications.load(Ordering::SeqCst), 1, "an empty database");
+    let tag = |n: usize| Tag::try_from(format!("tag {n}").as_str()).unwrap();
+    let value = |n: usize| HashAndFormat::raw(Hash::of(&n.to_le_bytes()));
+    let removed = thread::scope(|scope| {
+        let change = |n| {
+            let (store, disk) = (&store, &disk);
+            scope.spawn(move || {
+                if n % 4 == 3 {
+                    return store.remove_tag(&tag(1000 + n));
+                }
+                store.set_tag(tag(n), value(n))?;
+                let left = disk.fork().crash().file_system("disk").plant_dir("store");
+                let bytes = left.unwrap().content("tags.meta").unwrap();
+                let found = TagFile::decode(&bytes).unwrap().tags;
+                assert_eq!(found.get(&tag(n)), Some(&value(n)), "acknowledged");
+                Ok(value(n))
+            })
+        };
+        let changes: Vec<_> = (0..THREADS).map(change).collect();
+        let outcomes = changes.into_iter().map(|one| one.join().unwrap());
+        outcomes.collect::<Vec<_>>()
+    });
+    for (n, outcome) in removed.into_iter().enumerate() {
+        match outcome {
+            Ok(_) => assert!(n % 4 != 3),
+            Err(Error::NoTag(missing)) => assert_eq!(missing, tag(1000 + n)),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let count = publications.load(Ordering::SeqCst) - 1;
+    assert!((1..THREADS / 2).contains(&count), "{count} publications");
+    let tags = store.tags().unwrap();
+    let expected = (0..THREADS).filter(|n| n % 4 != 3);
+    assert_eq!(*tags, expected.map(|n| (tag(n), value(n))).collect());
 }

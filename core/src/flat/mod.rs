@@ -1,6 +1,10 @@
 //! The durability protocol: the only place that writes, syncs, renames and syncs again.
 
-use std::{ffi::OsStr, io, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    path::Path,
+};
 
 use crate::{
     Access, Area, Backend, BackendError, BatchError, Dir, DirFile, ExternalPath, FileName, Listed,
@@ -9,6 +13,7 @@ use crate::{
 
 mod moves;
 mod outgoing;
+mod removal;
 mod staged;
 
 use moves::Moved;
@@ -133,6 +138,10 @@ impl<D: Dir> FlatDir<D> {
             .max_by_key(|(grant, _)| grant.prefix.len())
             .map(|(grant, below)| (&grant.dir, below))
     }
+}
+
+fn text_of(name: &FileName) -> OsString {
+    name.to_string().into()
 }
 
 impl<D: Dir> Backend for FlatDir<D> {
@@ -336,30 +345,37 @@ impl<D: Dir> Backend for FlatDir<D> {
 
     fn remove(&self, names: &[FileName]) -> Result<(), BatchError> {
         let mut touched = Vec::new();
-        let mut gone = 0;
-        let mut failed = None;
-        for name in names {
-            if let Err(error) = self.unlink_everywhere(name, &mut touched) {
-                failed = Some(error);
-                break;
+        let removal = self.unlink_in_turn(names, &mut touched);
+        self.sync_removals(touched, names.iter().any(|name| name.hash().is_some()))
+            .outcome(removal)
+    }
+
+    fn remove_groups(&self, groups: &[Vec<FileName>]) -> Vec<Result<(), BatchError>> {
+        let mut touched = Vec::new();
+        let removals = self.unlink_groups(groups, &mut touched);
+        let of_blobs = groups.iter().flatten().any(|name| name.hash().is_some());
+        let synced = self.sync_removals(touched, of_blobs);
+        let outcomes = removals.into_iter();
+        outcomes.map(|removal| synced.outcome(removal)).collect()
+    }
+
+    // Under wasm files are opened one by one, as for any back end: the module is to be small.
+    #[cfg(not(target_family = "wasm"))]
+    fn lens_of(&self, names: &[FileName]) -> Vec<Option<u64>> {
+        let mut lens = vec![None; names.len()];
+        for (index, dir) in self.dirs.iter().enumerate() {
+            let here = |name: &FileName| self.index(name.area()) == index;
+            let texts: Vec<OsString> = names
+                .iter()
+                .filter(|name| here(name))
+                .map(text_of)
+                .collect();
+            let slots = names.iter().zip(&mut lens).filter(|(name, _)| here(name));
+            for ((_, slot), len) in slots.zip(dir.lens_of(&texts)) {
+                *slot = len.ok().flatten();
             }
-            gone += 1;
         }
-        if names.iter().any(|name| name.hash().is_some()) {
-            // A process that died may have taken other files of these blobs away, whose names only the disk still has.
-            touched.extend([Area::Complete, Area::Partial].map(|area| self.index(area)));
-        }
-        let maybe = usize::from(failed.as_ref().is_some_and(|error| error.unknown));
-        let fail = |done, unknown, source| BatchError {
-            done,
-            unknown,
-            source,
-        };
-        match (self.sync_dirs(touched), failed) {
-            (Ok(()), None) => Ok(()),
-            (Ok(()), Some(error)) => Err(fail(gone, maybe, error.source)),
-            (Err(source), _) => Err(fail(0, gone + maybe, source)),
-        }
+        lens
     }
 
     fn external(&self, path: &ExternalPath) -> Result<Self::Object, BackendError> {

@@ -266,35 +266,6 @@ impl<D: Dir> FlatDir<D> {
     pub(super) fn drop_name(&self, staged: &StagedFile<D::File>) {
         let _ = self.dirs[staged.dir].unlink(OsStr::new(&staged.name.to_string()));
     }
-
-    pub(super) fn unlink_everywhere(
-        &self,
-        name: &FileName,
-        touched: &mut Vec<usize>,
-    ) -> Result<(), MoveError> {
-        let text = name.to_string();
-        let text = OsStr::new(&text);
-        let mut unlinked = false;
-        for (index, dir) in self.dirs.iter().enumerate() {
-            if !name.is_ephemeral() && index != self.index(name.area()) {
-                continue;
-            }
-            // Also when it is gone: a process that died may not have made that durable.
-            touched.push(index);
-            match dir.unlink(text) {
-                Ok(()) => unlinked = true,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => {
-                    let gone = matches!(dir.open(text, Access::Read), Ok(Opened::Missing) | Err(_));
-                    return Err(MoveError {
-                        unknown: unlinked || gone,
-                        source: BackendError::io("remove", name)(e),
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Copies `len` bytes in pieces of 64 KiB, the size that large writes are fastest in.

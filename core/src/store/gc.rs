@@ -11,8 +11,15 @@ use crate::{
     store::{Inner, Store, mark::Root, sweep::SinceMark},
 };
 
-/// Blobs that are removed with one directory sync.
-const SWEEP_BATCH: usize = 256;
+/// Blobs that are removed with the first directory sync; so soon there is something to be told, and to be stopped.
+const FIRST_BATCH: usize = 256;
+/// How many times as many go with the next one.
+const GROWTH: usize = 4;
+/// So many at most. Whoever wants one of them back waits for all of them.
+const LARGEST_BATCH: usize = 8192;
+/// From so many on, it is worth a listing to remove them in its order.
+const MANY: usize = 256;
+
 /// How a collection is planned.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
@@ -125,12 +132,12 @@ impl<B: Backend> Store<B> {
         // From here on the kernel remembers what is protected; only then are roots read.
         let epoch = inner.kernel.begin_epoch();
         let roots = inner.roots(options.assume_no_tags)?;
-        let live = inner.mark(&roots.values, watch)?;
+        let live = inner.mark(&roots, watch)?;
         let items = inner.unreached(&live, watch)?;
         Ok(GcPlan {
             items,
             live: live.len() as u64,
-            assumed: roots.assumed,
+            assumed: roots.assume_no_tags(),
             epoch,
         })
     }
@@ -167,11 +174,15 @@ impl<B: Backend> Store<B> {
             self.confirm_no_tags()?;
         }
         inner.settle_tags()?;
+        let items = inner.as_listed(plan.items, MANY);
         let mut swept = Swept::default();
         let mut spared_children = SinceMark::default();
-        for batch in plan.items.chunks(SWEEP_BATCH) {
+        let (mut rest, mut len) = (&items[..], FIRST_BATCH);
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(len.min(rest.len()));
+            (rest, len) = (after, LARGEST_BATCH.min(len * GROWTH));
             let done = (swept.removed.len() + swept.spared.len()) as u64;
-            let total = plan.items.len() as u64;
+            let total = items.len() as u64;
             if watch(Progress::Swept { blobs: done, total }).is_break() {
                 return Err(Error::Cancelled);
             }
@@ -212,7 +223,8 @@ impl<B: Backend> Store<B> {
             }
         };
         let mut swept = Swept::default();
-        inner.remove_doomed(doomed, &[item], &mut swept)?;
+        let groups = doomed.into_iter().map(|doomed| doomed.names).collect();
+        inner.remove_doomed(&[item], groups, &mut swept)?;
         match swept.spared.pop() {
             Some(Spared {
                 reason: Reason::Failed(error),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use crate::{
-    Backend, BlobFormat, Error, Hash, HashAndFormat, HashSeq, HashSeqError, Result, Tag,
+    Backend, BlobFormat, Error, Hash, HashAndFormat, HashSeq, HashSeqError, Result, Tag, TagMap,
     index::Entry,
     kernel::Tags,
     progress::{Progress, Watch, unwatched},
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Hashes of the index that are looked at under one lock.
-const SCAN_BATCH: usize = 1024;
+const SCAN_BATCH: usize = 4096;
 /// Bytes of a hash sequence that are read at once.
 const SEQUENCE_PIECE: usize = 64 * 1024;
 
@@ -34,10 +34,22 @@ impl fmt::Display for Root<'_> {
 
 /// All roots of a collection.
 pub(super) struct Roots {
-    /// Every root with a word on what holds it.
-    pub(super) values: Vec<(String, HashAndFormat)>,
+    pub(super) temporary: Vec<HashAndFormat>,
+    /// `None` where there are taken to be none, such as when `tags.meta` is missing.
+    pub(super) tags: Option<Arc<TagMap>>,
+}
+
+impl Roots {
     /// Whether the tags are taken to be none although `tags.meta` is missing.
-    pub(super) assumed: bool,
+    pub(super) fn assume_no_tags(&self) -> bool {
+        self.tags.is_none()
+    }
+
+    fn each(&self) -> impl Iterator<Item = (Root<'_>, HashAndFormat)> {
+        let temporary = self.temporary.iter().map(|value| (Root::Temporary, *value));
+        let tags = self.tags.iter().flat_map(|tags| tags.iter());
+        temporary.chain(tags.map(|(tag, value)| (Root::Tag(tag), *value)))
+    }
 }
 
 impl<B: Backend> Inner<B> {
@@ -45,32 +57,26 @@ impl<B: Backend> Inner<B> {
     pub(super) fn roots(&self, assume_no_tags: bool) -> Result<Roots> {
         let temporary = self.kernel.state().leases();
         let missing = matches!(self.kernel.state().tags, Tags::Missing);
-        let assumed = missing && assume_no_tags;
-        let mut values: Vec<_> = temporary
-            .into_iter()
-            .map(|value| (Root::Temporary.to_string(), value))
-            .collect();
-        if !assumed {
-            let known = self.confirmed_tags()?;
-            let tagged = known.map.iter();
-            values.extend(tagged.map(|(tag, value)| (Root::Tag(tag).to_string(), *value)));
-        }
-        Ok(Roots { values, assumed })
+        let tags = match missing && assume_no_tags {
+            true => None,
+            false => Some(self.confirmed_tags()?.map),
+        };
+        Ok(Roots { temporary, tags })
     }
 
     /// Everything that the roots reach: themselves, and the children of sequences.
     pub(super) fn mark(
         self: &Arc<Self>,
-        roots: &[(String, HashAndFormat)],
+        roots: &Roots,
         watch: &mut Watch<'_>,
     ) -> Result<BTreeSet<Hash>> {
         let mut live = BTreeSet::new();
         // By format as well: a blob that is tagged raw and as a sequence is a sequence too.
         let mut expanded = BTreeSet::new();
-        for (root, value) in roots {
+        for (root, value) in roots.each() {
             live.insert(value.hash);
             if value.format == BlobFormat::HashSeq && expanded.insert(value.hash) {
-                self.for_each_child_of_root(root, value.hash, |child| {
+                self.for_each_child_of_root(&root, value.hash, |child| {
                     live.insert(child);
                 })?;
             }
@@ -167,7 +173,8 @@ impl<B: Backend> Inner<B> {
             let dead = page
                 .iter()
                 .filter(|(hash, entry)| !live.contains(hash) && !entry.has(Entry::DAMAGED));
-            items.extend(dead.map(|(hash, _)| self.item(*hash)));
+            let dead: Vec<Hash> = dead.map(|(hash, _)| *hash).collect();
+            items.extend(self.items(&dead));
             if watch(Progress::Marked {
                 blobs: live.len() as u64,
             })

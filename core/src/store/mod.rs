@@ -33,6 +33,7 @@ mod send;
 mod stat;
 mod sweep;
 mod tags;
+mod turns;
 mod usage;
 
 pub use batch::Batch;
@@ -89,6 +90,8 @@ pub(crate) struct Inner<B: Backend> {
     pub(crate) kernel: Arc<Kernel>,
     /// Held over a change of `tags.meta`, I/O included. Never taken under the state lock.
     pub(crate) tag_writer: Mutex<()>,
+    /// Those who want to change tags. Its lock is held for a moment, also by who holds `tag_writer`.
+    pub(crate) tag_turns: turns::Turns,
     /// Held over a change of any `.paths`, likewise.
     pub(crate) path_writer: Mutex<()>,
     /// Held shared while files get published names or are synced by these, exclusively while a published name
@@ -138,6 +141,7 @@ impl<B: Backend> Inner<B> {
             env,
             kernel,
             tag_writer: Mutex::default(),
+            tag_turns: turns::Turns::default(),
             path_writer: Mutex::default(),
             publishing: RwLock::default(),
             pages: Mutex::new(LruCache::new(CACHED_PAGES)),

@@ -6,7 +6,7 @@ use crate::{
     Backend, BackendError, EntryKind, Env, Error, FileName, Hash, ListedName, NotWritable, Result,
     TagDamage, TagFile, TagMap, WriteAt,
     gather::gathered,
-    index::{Entry, Index},
+    index::{Entry, Gathering, Index},
     io::{read_capped, write_all_at},
     kernel::{Kernel, KnownTags, Tags},
     limits::MAX_TAGS_FILE,
@@ -218,22 +218,24 @@ pub(super) struct Listing {
 impl Listing {
     pub(super) fn read<B: Backend>(backend: &B, watch: &mut Watch<'_>) -> Result<Self> {
         let mut this = Self::default();
+        let mut gathering = Gathering::default();
         let mut entries = 0;
         let mut flow = watch(Progress::Listed { entries });
         backend.list(&mut |listed| {
-            this.take(listed.name, listed.kind);
+            this.take(listed.name, listed.kind, &mut gathering);
             entries += 1;
             if entries % 10_000 == 0 && flow.is_continue() {
                 flow = watch(Progress::Listed { entries });
             }
         })?;
+        this.index = gathering.into_index();
         match flow {
             ControlFlow::Continue(()) => Ok(this),
             ControlFlow::Break(()) => Err(Error::Cancelled),
         }
     }
 
-    fn take(&mut self, name: &ListedName<'_>, kind: EntryKind) {
+    fn take(&mut self, name: &ListedName<'_>, kind: EntryKind, gathering: &mut Gathering) {
         match name {
             // Whatever bears that name: opening it tells what it is.
             ListedName::Typed(FileName::Tags) => return,
@@ -247,7 +249,7 @@ impl Listing {
                 return;
             }
             ListedName::Typed(name) if kind == EntryKind::File => {
-                self.index.insert(name, kind);
+                gathering.insert(name, kind);
                 return;
             }
             _ => {}
@@ -272,22 +274,21 @@ impl Listing {
             odd_count: self.odd_count,
             ..Recovery::default()
         };
-        for hash in self.index.all_hashes() {
-            let entry = self.index.get(hash);
+        for (hash, entry) in self.index.entries() {
             if entry.has(Entry::OUTBOARD) && !entry.is_complete() {
                 recovery.orphan_outboards.push(hash);
             }
-            for files in self.index.partials(hash) {
+        }
+        for (hash, entry, partials) in self.index.all_partials() {
+            for files in partials {
                 if !files.data {
-                    recovery
-                        .unpaired
-                        .push(FileName::PartialOutboard(hash, files.uuid));
+                    let half = FileName::PartialOutboard(hash, files.uuid);
+                    recovery.unpaired.push(half);
                 }
                 // Partial data pair with a final outboard as well: a completion was interrupted.
                 if !files.outboard && !entry.has(Entry::OUTBOARD) {
-                    recovery
-                        .unpaired
-                        .push(FileName::PartialData(hash, files.uuid));
+                    let half = FileName::PartialData(hash, files.uuid);
+                    recovery.unpaired.push(half);
                 }
             }
         }

@@ -3,8 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    Backend, Error, FileName, Hash, ReadAt, Result,
-    gather::gathered,
+    Backend, Error, FileName, Hash, ListedName, Result,
     index::Entry,
     kernel::{Doomed, Tags},
     store::{GcItem, Inner, Reason, Spared, Swept, mark::Root},
@@ -43,14 +42,48 @@ impl<B: Backend> Inner<B> {
     /// A blob with the size of its files. A file that cannot be measured counts as none.
     pub(super) fn item(&self, hash: Hash) -> GcItem {
         let names = self.kernel.state().index.names(hash);
-        let size = |name: &FileName| {
-            let file = self.backend.open(name).ok().flatten()?;
-            file.size().ok()
+        let bytes = sum(self.backend.lens_of(&names));
+        GcItem { hash, bytes }
+    }
+
+    /// As [`item`](Self::item), of many.
+    pub(super) fn items(&self, hashes: &[Hash]) -> Vec<GcItem> {
+        let names: Vec<Vec<FileName>> = {
+            let state = self.kernel.state();
+            hashes.iter().map(|hash| state.index.names(*hash)).collect()
         };
-        GcItem {
-            hash,
-            bytes: names.iter().filter_map(size).fold(0, u64::saturating_add),
+        let mut lens = self.backend.lens_of(&names.concat()).into_iter();
+        let items = hashes.iter().zip(names).map(|(hash, names)| GcItem {
+            hash: *hash,
+            bytes: sum(lens.by_ref().take(names.len())),
+        });
+        items.collect()
+    }
+
+    /// The items in the order in which the back end lists them: file systems take names away in that order several
+    /// times as fast as in any other. Where they are few it is not worth a listing.
+    pub(super) fn as_listed(&self, items: Vec<GcItem>, many: usize) -> Vec<GcItem> {
+        if items.len() < many {
+            return items;
         }
+        let mut is_taken = vec![false; items.len()];
+        let mut ordered = Vec::with_capacity(items.len());
+        let mut take = |at: usize| {
+            if !std::mem::replace(&mut is_taken[at], true) {
+                ordered.push(items[at]);
+            }
+        };
+        // What a listing does not have, even if it fails, goes at the end: it is an order and no more.
+        let _ = self.backend.list(&mut |listed| {
+            if let ListedName::Typed(name) = listed.name
+                && let Some(hash) = name.hash()
+                && let Ok(at) = items.binary_search_by(|item| item.hash.cmp(&hash))
+            {
+                take(at);
+            }
+        });
+        (0..items.len()).for_each(take);
+        ordered
     }
 
     /// Before anything goes, the tags that let it go must be those on disk, and durable: a power loss must
@@ -74,21 +107,27 @@ impl<B: Backend> Inner<B> {
         swept: &mut Swept,
     ) -> Result<()> {
         let hashes: Vec<Hash> = batch.iter().map(|item| item.hash).collect();
-        let doomed = self.doom(&hashes, since, true)?;
-        let going: BTreeSet<Hash> = gathered(doomed.iter().map(|doomed| doomed.hash));
-        for hash in hashes.iter().filter(|hash| !going.contains(hash)) {
-            let damaged = self.kernel.state().index.get(*hash).has(Entry::DAMAGED);
+        let mut doomed = self.doom(&hashes, since, true)?.into_iter().peekable();
+        let (mut going, mut groups) = (Vec::new(), Vec::new());
+        for item in batch {
+            // In the same order, without those that are spared.
+            if let Some(doomed) = doomed.next_if(|doomed| doomed.hash == item.hash) {
+                going.push(*item);
+                groups.push(doomed.names);
+                continue;
+            }
+            let damaged = self.kernel.state().index.get(item.hash).has(Entry::DAMAGED);
             let reason = if damaged {
                 Reason::Quarantined
             } else {
                 Reason::Changed
             };
             swept.spared.push(Spared {
-                hash: *hash,
+                hash: item.hash,
                 reason,
             });
         }
-        self.remove_doomed(doomed, batch, swept)
+        self.remove_doomed(&going, groups, swept)
     }
 
     /// Marks as being deleted what nothing has protected since the mark. Sequences that were protected
@@ -119,58 +158,43 @@ impl<B: Backend> Inner<B> {
     }
 
     /// Removes the files, and settles in memory what is gone. A blob that cannot be removed does not keep
-    /// the next ones from going.
+    /// others from going.
     pub(super) fn remove_doomed(
         &self,
-        doomed: Vec<Doomed>,
         items: &[GcItem],
+        mut groups: Vec<Vec<FileName>>,
         swept: &mut Swept,
     ) -> Result<()> {
-        let all: Vec<Hash> = doomed.iter().map(|doomed| doomed.hash).collect();
-        let mut gone: Vec<FileName> = Vec::new();
-        let mut rest = &doomed[..];
-        let mut outcome = Ok(());
-        while !rest.is_empty() {
-            let names: Vec<FileName> = rest.iter().flat_map(|d| d.names.iter().cloned()).collect();
-            match self.backend.remove(&names) {
-                Ok(()) => {
-                    gone.extend(names);
-                    rest = &[];
-                }
-                Err(error) => {
-                    let done = error.done;
-                    gone.extend(names.into_iter().take(done + error.unknown));
-                    let error = Error::from(error);
-                    if error.poisons() {
-                        self.kernel.poison_on(&error);
-                        outcome = Err(error);
-                        break;
-                    }
-                    // The blob that holds the first name that did not go.
-                    let mut before = 0;
-                    let stuck = rest
-                        .iter()
-                        .position(|doomed| {
-                            before += doomed.names.len();
-                            done < before
-                        })
-                        .unwrap_or(rest.len() - 1);
-                    swept.spared.push(Spared {
-                        hash: rest[stuck].hash,
-                        reason: Reason::Failed(error),
-                    });
-                    rest = &rest[stuck + 1..];
-                }
+        if items.is_empty() {
+            return Ok(());
+        }
+        let outcomes = self.backend.remove_groups(&groups);
+        let mut failed = Ok(());
+        // From here on the groups are what is gone.
+        groups.truncate(outcomes.len());
+        for ((item, names), outcome) in items.iter().zip(&mut groups).zip(outcomes) {
+            let Err(error) = outcome else {
+                swept.removed.push(*item);
+                continue;
+            };
+            names.truncate(error.done + error.unknown);
+            let error = Error::from(error);
+            if error.poisons() {
+                self.kernel.poison_on(&error);
+                failed = failed.and(Err(error));
+            } else {
+                swept.spared.push(Spared {
+                    hash: item.hash,
+                    reason: Reason::Failed(error),
+                });
             }
         }
-        self.kernel.end_deleting(&all, &gone);
-        let gone: BTreeSet<FileName> = gathered(gone);
-        for doomed in &doomed {
-            if doomed.names.iter().all(|name| gone.contains(name)) {
-                let item = items.iter().find(|item| item.hash == doomed.hash);
-                swept.removed.extend(item);
-            }
-        }
-        outcome
+        let hashes: Vec<Hash> = items.iter().map(|item| item.hash).collect();
+        self.kernel.end_deleting(&hashes, &groups);
+        failed
     }
+}
+
+fn sum(lens: impl IntoIterator<Item = Option<u64>>) -> u64 {
+    lens.into_iter().flatten().fold(0, u64::saturating_add)
 }

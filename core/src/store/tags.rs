@@ -8,7 +8,7 @@ use crate::{
     index::Entry,
     kernel::{KnownTags, Tags, TempTag},
     progress::{Progress, Watch, unwatched},
-    store::{Inner, Store, locked, open, shared},
+    store::{Inner, Store, locked, open, shared, turns::Change},
 };
 
 /// Blobs whose files are made durable in one call.
@@ -45,10 +45,7 @@ impl<B: Backend> Store<B> {
         self.inner.kernel.check_writable()?;
         // Protected first, before any I/O: a collection under way spares it from here on.
         let _held = self.inner.make_lasting(value, watch)?;
-        self.inner.change_tags(|tags| {
-            tags.insert(tag, value);
-            Ok(())
-        })
+        self.inner.change_tags(Change::Set(tag, value)).map(drop)
     }
 
     /// Gives a blob the next free automatic name, `auto-` and the time (FORMAT.md, "Text forms").
@@ -59,16 +56,8 @@ impl<B: Backend> Store<B> {
         self.inner.kernel.check_writable()?;
         let _held = self.inner.make_lasting(value, &mut unwatched)?;
         let base = auto_name(self.inner.env.clock.now_millis());
-        self.inner.change_tags(|tags| {
-            let mut tag = Tag::try_from(base.as_str())?;
-            let mut count = 0_u64;
-            while tags.contains_key(&tag) {
-                count += 1;
-                tag = Tag::try_from(format!("{base}-{count}").as_str())?;
-            }
-            tags.insert(tag.clone(), value);
-            Ok(tag)
-        })
+        let (tag, _) = self.inner.change_tags(Change::SetFree(base, value))?;
+        Ok(tag)
     }
 
     /// Removes a name, durably. The blob stays until nothing protects it and a collection comes by.
@@ -77,8 +66,8 @@ impl<B: Backend> Store<B> {
     /// [`Error::NoTag`]; or as [`set_tag`](Self::set_tag).
     pub fn remove_tag(&self, tag: &Tag) -> Result<HashAndFormat> {
         self.inner.kernel.check_writable()?;
-        self.inner
-            .change_tags(|tags| tags.remove(tag).ok_or_else(|| Error::NoTag(tag.clone())))
+        let (_, value) = self.inner.change_tags(Change::Remove(tag.clone()))?;
+        Ok(value)
     }
 
     /// All tags, in the order of their bytes.
@@ -131,22 +120,16 @@ impl<B: Backend> Inner<B> {
         }
     }
 
-    /// Changes the tags on disk, then in memory: at every moment the set on disk is the old or the new one.
-    pub(super) fn change_tags<T>(
-        &self,
-        change: impl FnOnce(&mut TagMap) -> Result<T>,
-    ) -> Result<T> {
+    /// Writes the tags anew, as they are.
+    pub(super) fn rewrite_tags(&self) -> Result<()> {
         let _writer = locked(&self.tag_writer);
         let known = self.known_tags()?;
         self.check_tags_on_disk(&known)?;
-        let mut tags = TagMap::clone(&known.map);
-        let outcome = change(&mut tags)?;
-        self.write_tags(tags)?;
-        Ok(outcome)
+        self.write_tags(TagMap::clone(&known.map))
     }
 
     /// The caller holds `tag_writer`.
-    fn write_tags(&self, tags: TagMap) -> Result<()> {
+    pub(super) fn write_tags(&self, tags: TagMap) -> Result<()> {
         self.kernel.check_writable()?;
         let known = self.checked(open::publish_tags(&self.backend, &self.env, tags))?;
         self.kernel.state().tags = Tags::Known(known);
@@ -163,7 +146,7 @@ impl<B: Backend> Inner<B> {
     }
 
     /// The peer takes no lock: what it wrote meanwhile must neither be overwritten nor overlooked.
-    fn check_tags_on_disk(&self, known: &KnownTags) -> Result<()> {
+    pub(super) fn check_tags_on_disk(&self, known: &KnownTags) -> Result<()> {
         let Some(expected) = known.file else {
             return Ok(());
         };

@@ -7,7 +7,7 @@ use crate::{
     Backend, Error, FileName, Hash, Result,
     index::Entry,
     progress::{Progress, Watch, unwatched},
-    store::{Inner, State, Status, Store, Tagged, footprint::Reach, mark::Root},
+    store::{Inner, State, Status, Store, Tagged, footprint::Reach, mark::Roots},
 };
 
 /// Blobs that are looked at under one lock.
@@ -113,10 +113,10 @@ impl<B: Backend> Store<B> {
             Ok(tags) => Ok(reach.tags(&tags, watch)?),
             Err(error) => Err(error),
         };
-        let held: Vec<_> = leases
-            .into_iter()
-            .map(|value| (Root::Temporary.to_string(), value))
-            .collect();
+        let held = Roots {
+            temporary: leases,
+            tags: None,
+        };
         let held = match self.inner.mark(&held, watch) {
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             other => other.ok(),

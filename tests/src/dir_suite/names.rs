@@ -468,6 +468,109 @@ pub fn unlink_refuses_a_directory<H: DirHarness>() {
     assert_eq!(entries(&dir), [kept]);
 }
 
+fn groups(names: &[&[&str]]) -> Vec<Vec<OsString>> {
+    let group = |names: &&[&str]| names.iter().map(OsString::from).collect();
+    names.iter().map(group).collect()
+}
+
+/// "One that is not there counts as gone"; what is in no group stays.
+pub fn groups_are_unlinked_and_what_is_gone_counts<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    for at in ["a", "b", "c", "d", "e"] {
+        create(&dir, at, at.as_bytes());
+    }
+    let unlinked = dir.unlink_groups(&groups(&[&["a", "b"], &[], &["nothing", "d", "d"]]));
+    let gone: Vec<usize> = unlinked.iter().map(|unlinked| unlinked.gone).collect();
+    assert_eq!(gone, [2, 0, 3]);
+    assert!(unlinked.iter().all(|unlinked| unlinked.stopped.is_ok()));
+    assert_files(&dir, &["c", "e"]);
+    assert_eq!(read(&dir, "c"), b"c");
+    assert!(dir.unlink_groups(&[]).is_empty());
+}
+
+/// "Up to the first that cannot go, which keeps no other group from going."
+pub fn a_group_that_stops_keeps_no_other<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    if !world.plant("sub", Plant::Directory) {
+        return skipped("there are no directories in directories");
+    }
+    for at in ["a", "b", "c", "d"] {
+        create(&dir, at, b"");
+    }
+    let names: &[&[&str]] = &[&["a"], &["b", "sub", "c"], &["d"]];
+    let unlinked = dir.unlink_groups(&groups(names));
+    let gone: Vec<usize> = unlinked.iter().map(|unlinked| unlinked.gone).collect();
+    assert_eq!(gone, [1, 1, 1]);
+    let stopped: Vec<bool> = unlinked.iter().map(|one| one.stopped.is_err()).collect();
+    assert_eq!(stopped, [false, true, false]);
+    let left = [("c", EntryKind::File), ("sub", EntryKind::Directory)];
+    assert_eq!(entries(&dir), left.map(|(at, kind)| (at.into(), kind)));
+}
+
+/// However many go at once.
+pub fn hundreds_of_groups_are_told_in_their_order<H: DirHarness>() {
+    let world = H::fresh();
+    let dir = world.open();
+    // One more name in each third group, and what is to stay.
+    let names = |n: usize| match n % 3 {
+        0 => vec![format!("{n}-data").into(), format!("{n}-outboard").into()],
+        _ => vec![OsString::from(format!("{n}-data"))],
+    };
+    let groups: Vec<Vec<OsString>> = (0..500).map(names).collect();
+    for at in groups.iter().flatten() {
+        dir.create_new(at).unwrap();
+    }
+    for n in 0..100 {
+        create(&dir, &format!("{n}-kept"), n.to_string().as_bytes());
+    }
+    let all: Vec<OsString> = groups.concat();
+    assert!(
+        dir.lens_of(&all)
+            .into_iter()
+            .all(|len| len.unwrap() == Some(0))
+    );
+    let unlinked = dir.unlink_groups(&groups);
+    for (names, unlinked) in groups.iter().zip(&unlinked) {
+        assert_eq!(unlinked.gone, names.len(), "{names:?}");
+        assert!(unlinked.stopped.is_ok());
+    }
+    assert_eq!(unlinked.len(), groups.len());
+    assert!(
+        dir.lens_of(&all)
+            .into_iter()
+            .all(|len| len.unwrap().is_none())
+    );
+    let kept: Vec<OsString> = (0..100).map(|n| format!("{n}-kept").into()).collect();
+    let lens = dir.lens_of(&kept).into_iter().map(Result::unwrap);
+    assert!(lens.eq((0..100_u64).map(|n| Some(n.to_string().len() as u64))));
+    assert_eq!(entries(&dir).len(), 100);
+}
+
+/// "`None` of a name that is not there or is something else": a link is not followed, a FIFO not waited for.
+pub fn lengths_are_those_of_regular_files<H: DirHarness>() {
+    promptly(|| {
+        let world = H::fresh();
+        let dir = world.open();
+        create(&dir, "empty", b"");
+        create(&dir, "file", b"hello");
+        for (at, what) in [
+            ("to-file", Plant::Link("file")),
+            ("sub", Plant::Directory),
+            ("fifo", Plant::Fifo),
+        ] {
+            if !world.plant(at, what) {
+                skipped(&format!("there is no {what:?}"));
+            }
+        }
+        let names = ["file", "to-file", "nothing", "sub", "empty", "fifo", "file"];
+        let lens = dir.lens_of(&names.map(OsString::from));
+        let lens: Vec<Option<u64>> = lens.into_iter().map(Result::unwrap).collect();
+        assert_eq!(lens, [Some(5), None, None, None, Some(0), None, Some(5)]);
+    });
+}
+
 /// "It stays readable after its name is gone", for who wrote it and for who reads it.
 pub fn a_file_is_readable_after_unlink<H: DirHarness>() {
     let world = H::fresh();

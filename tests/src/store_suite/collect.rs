@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use flatbao_core::{
-    BlobFormat, Error, FileName, Hash, NotWritable, Progress, TagDamage,
+    Backend, BlobFormat, Error, FileName, Hash, NotWritable, Progress, TagDamage,
+    io::write_all_at,
     progress::unwatched,
     store::{GcOptions, ImportOptions, Locking, OpenOptions, Reason, Swept},
 };
@@ -67,6 +68,47 @@ pub fn what_nothing_reaches_is_collected<H: StoreHarness>() {
     assert!(removed(&collect(&store)).is_empty());
     drop(store);
     assert_reads(&open(&harness), &contents[3]);
+}
+
+/// Of many blobs those go that nothing reaches, whatever the order is in which they go.
+pub fn hundreds_are_collected<H: StoreHarness>() {
+    const BLOBS: usize = 600;
+    let harness = H::fresh();
+    drop(open(&harness));
+    let backend = harness.open();
+    let blob = |n: usize| Hash::of(&n.to_le_bytes());
+    let all: Vec<usize> = (0..BLOBS).collect();
+    for batch in all.chunks(100) {
+        let stage = |n: &usize| {
+            let mut staged = backend.stage_new(&FileName::Temp(fresh_uuid())).unwrap();
+            write_all_at(&mut staged, &vec![7; n % 3], 0).unwrap();
+            (staged, FileName::Data(blob(*n)))
+        };
+        backend.publish(batch.iter().map(stage).collect()).unwrap();
+    }
+    drop(backend);
+    let store = open(&harness);
+    let (dead, alive): (Vec<usize>, Vec<usize>) = all.iter().partition(|n| *n % 2 == 0);
+    let hold = |n: &usize| store.temp_tag(raw(blob(*n)));
+    let held: Vec<_> = alive.iter().map(hold).collect();
+    let plan = plan(&store);
+    let mut gone = sorted(dead.iter().map(|n| blob(*n)).collect());
+    assert_eq!(planned(&plan), gone);
+    let bytes: u64 = dead.iter().map(|n| *n as u64 % 3).sum();
+    assert_eq!(plan.bytes(), bytes);
+    // One is wanted again, and it is not an empty one.
+    let again = hold(&200);
+    let swept = store.sweep(plan).unwrap();
+    assert_eq!(spared(&swept), [blob(200)]);
+    gone.retain(|hash| *hash != blob(200));
+    assert_eq!(sorted(removed(&swept)), gone);
+    let total: u64 = swept.removed.iter().map(|item| item.bytes).sum();
+    assert_eq!(total, bytes - 2);
+    let left = sorted(alive.iter().chain([&200]).map(|n| blob(*n)).collect());
+    assert!(store.blobs().map(|blob| blob.hash).eq(left.iter().copied()));
+    drop((held, again, store));
+    let store = open(&harness);
+    assert!(store.blobs().map(|blob| blob.hash).eq(left));
 }
 
 /// A hash sequence that is tagged as such keeps what it lists; a sequence in it keeps nothing, and one that

@@ -135,6 +135,7 @@ macro_rules! store_conformance {
                 a_missing_database_is_not_an_empty_one
                 a_damaged_database_makes_the_store_read_only
                 what_nothing_reaches_is_collected
+                hundreds_are_collected
                 a_sequence_keeps_its_children_one_level_deep
                 raw_and_sequence_tag_on_one_blob_keep_the_children
                 a_root_that_is_also_a_child_keeps_its_children

@@ -141,7 +141,7 @@ impl<B: Backend> Run<'_, '_, B> {
         };
         if unprotected {
             self.mend(Mending::ProtectTags, |inner, _| {
-                inner.change_tags(|_| Ok(()))?;
+                inner.rewrite_tags()?;
                 Ok(Outcome::Done)
             })?;
         }
