@@ -10,13 +10,10 @@ use std::{ffi::OsStr, hint::black_box};
 
 use anyhow::{Result, ensure};
 use divan::{Bencher, counter::BytesCount};
-use flatbao_bench::{
-    content::{Content, Many, mix},
-    ours,
-};
+use flatbao_bench::content::{Content, Many, mix};
 use flatbao_core::{
     ChunkRanges, ExternalPath, FileName, Hash, HashAndFormat, PathSet, Store, Tag, TagFile, TagMap,
-    store::ImportOptions,
+    outboard_of, store::ImportOptions,
 };
 use flatbao_mem::{MemBackend, seeded_env};
 
@@ -80,7 +77,7 @@ mod outboard {
         let bytes = or_exit(content(*size));
         bencher
             .counter(BytesCount::new(*size))
-            .bench(|| ours::outboard_of(black_box(&bytes)));
+            .bench(|| outboard_of(black_box(&bytes)));
     }
 }
 

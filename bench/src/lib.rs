@@ -1,6 +1,5 @@
-//! What the driver and the micro benchmarks share: bytes to store, and the one door to what is new in flatbao.
+//! What the driver and the micro benchmarks share: bytes to store.
 
 #![forbid(unsafe_code)]
 
 pub mod content;
-pub mod ours;
