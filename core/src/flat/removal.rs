@@ -41,9 +41,10 @@ fn told_again(error: &BackendError) -> BackendError {
     let source = match error {
         BackendError::Sync { source, .. } => match source.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::new(source.kind(), source.to_string()),
+            None => source.kind().into(),
         },
-        other => io::Error::other(other.to_string()),
+        // There is no other error of a sync.
+        _ => io::ErrorKind::Other.into(),
     };
     BackendError::Sync {
         what: "the store directory".into(),
