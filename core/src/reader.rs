@@ -203,20 +203,13 @@ impl<B: Backend> BlobReader<B> {
             };
         }
         self.read_piece(buf, group, skip, |ahead, mut bytes| {
-            let end = (group + ahead).min(group / PAGE_GROUPS * PAGE_GROUPS + PAGE_GROUPS);
-            let asked = group..end.min(groups(size));
-            let start = group_range(group, size).start;
-            // A few groups, and so a length in memory.
-            let len = usize::try_from(size.min(asked.end * GROUP) - start).unwrap_or(GROUP_LEN);
-            bytes.resize(len, 0);
-            let read = match self.read_groups(tree, size, asked, &mut bytes)? {
-                Some(read) => read,
-                None => {
-                    bytes = self.noted(self.inner.group(self.hash, tree, group))?;
-                    bytes.len()
-                }
-            };
-            bytes.truncate(read);
+            self.noted(
+                self.inner
+                    .read_ahead(self.hash, tree, size, group, ahead, &mut bytes),
+            )?;
+            if bytes.is_empty() {
+                bytes = self.noted(self.inner.group(self.hash, tree, group))?;
+            }
             Ok(bytes)
         })
     }

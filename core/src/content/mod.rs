@@ -16,8 +16,7 @@ use crate::{
     progress::{Watch, unwatched},
     store::{Inner, locked},
     tree::{
-        Cv, GROUP, GROUP_LEN, PAGE_GROUPS, Subtree, group_range, groups, outboard_len, parent,
-        split_pair,
+        Cv, GROUP, GROUP_LEN, PAGE_GROUPS, PAIR_LEN, Subtree, group_range, groups, outboard_len,
     },
 };
 
@@ -404,20 +403,18 @@ impl<B: Backend> Inner<B> {
         value: &Cv,
     ) -> Option<(Cv, Cv)> {
         if let Some(known) = &known
-            && let Some(halves) = locked(&self.above).get(known)
+            && let Some(top) = locked(&self.above).get(known)
         {
-            return Some(*halves);
+            return top.halves(subtree, value);
         }
-        let mut pair = [0; 64];
+        let mut pair = vec![0; PAIR_LEN];
         if read_full_at(outboard, &mut pair, subtree.offset).ok()? != pair.len() {
             return None;
         }
-        let halves = split_pair(&pair)?;
-        if parent(&halves.0, &halves.1, subtree.is_root) != *value {
-            return None;
-        }
+        let top = Page::top(subtree, *value, pair);
+        let halves = top.halves(subtree, value)?;
         if let Some(known) = known {
-            locked(&self.above).put(known, halves);
+            locked(&self.above).put(known, Arc::new(top));
         }
         Some(halves)
     }

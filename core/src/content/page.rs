@@ -67,6 +67,16 @@ impl Page {
         })
     }
 
+    /// The topmost pair of a subtree that is larger than a page, and nothing else of it.
+    pub(crate) fn top(subtree: Subtree, value: Cv, pair: Vec<u8>) -> Self {
+        Self {
+            subtree,
+            value,
+            pairs: pair.into(),
+            proved: Default::default(),
+        }
+    }
+
     /// The page over groups with these values.
     pub(crate) fn of_values(subtree: Subtree, values: &[Cv]) -> Self {
         let mut pairs = Vec::with_capacity(values.len() * PAIR_LEN);
@@ -142,8 +152,8 @@ impl Page {
         })
     }
 
-    /// The values of the halves of a subtree with a proved value.
-    fn halves(&self, tree: Subtree, value: &Cv) -> Option<(Cv, Cv)> {
+    /// The values of the halves of a subtree with a proved value; `None` when its pair is wrong.
+    pub(crate) fn halves(&self, tree: Subtree, value: &Cv) -> Option<(Cv, Cv)> {
         let (left, right) = split_pair(self.pair(tree)?)?;
         // Of a subtree of the page, which has fewer pairs than its set has room for.
         let nth = usize::try_from((tree.offset - self.subtree.offset) / PAIR).ok()?;

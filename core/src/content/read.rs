@@ -9,7 +9,7 @@ use crate::{
     homes::Home,
     io::read_full_at,
     store::Inner,
-    tree::{GROUP, GROUP_LEN, group_range},
+    tree::{GROUP, GROUP_LEN, PAGE_GROUPS, group_range, groups},
 };
 
 /// A run that is read, and where to.
@@ -79,6 +79,27 @@ impl<B: Backend> Inner<B> {
             // Nothing would mean the end.
             Ok(_) => Err(outboard_damage(hash, asked.start * GROUP)),
         }
+    }
+
+    /// As [`read_groups`](Self::read_groups), up to `count` groups from one on, as far as its page goes, into a buffer
+    /// that gets the length of what was read: nothing where the size was found to be another one.
+    pub(crate) fn read_ahead(
+        &self,
+        hash: Hash,
+        tree: &Tree<B::Object>,
+        size: u64,
+        group: u64,
+        count: u64,
+        buf: &mut Vec<u8>,
+    ) -> Result<()> {
+        let page_end = (group / PAGE_GROUPS + 1) * PAGE_GROUPS;
+        let asked = group..page_end.min(groups(size)).min(group + count);
+        let room = size.min(asked.end * GROUP).saturating_sub(group * GROUP);
+        // At most a page, and so a length in memory.
+        buf.resize(usize::try_from(room).unwrap_or(GROUP_LEN), 0);
+        let read = self.read_groups(hash, tree, size, asked, buf);
+        buf.truncate(*read.as_ref().unwrap_or(&None).as_ref().unwrap_or(&0));
+        read.map(drop)
     }
 }
 

@@ -8,9 +8,7 @@ use crate::{
     progress::Watch,
     proof::{Leaf, OutboardPairs, Pairs, Walk},
     store::Inner,
-    tree::{
-        Cv, GROUP, GROUP_LEN, PAGE_GROUPS, PAIR_LEN, Subtree, group_range, groups, left_of, merge,
-    },
+    tree::{Cv, GROUP, GROUP_LEN, PAGE_GROUPS, PAIR_LEN, Subtree, group_range, left_of, merge},
 };
 
 impl<B: Backend> Inner<B> {
@@ -95,7 +93,7 @@ impl<'a, B: Backend> Groups<'a, B> {
     }
 
     /// The bytes of a group. `wanted` says whether another one, after it, will be asked for: these are read with it.
-    pub(crate) fn get(&mut self, leaf: &Leaf, wanted: impl Fn(u64) -> bool) -> Result<&[u8]> {
+    pub(crate) fn get(&mut self, leaf: &Leaf, wanted: &dyn Fn(u64) -> bool) -> Result<&[u8]> {
         if let Content::Small(bytes) = self.content {
             return Ok(bytes);
         }
@@ -119,7 +117,7 @@ impl<'a, B: Backend> Groups<'a, B> {
         Ok(self.bytes.get(place(self.start)).unwrap_or_default())
     }
 
-    fn read(&mut self, leaf: &Leaf, len: usize, wanted: impl Fn(u64) -> bool) -> Result<()> {
+    fn read(&mut self, leaf: &Leaf, len: usize, wanted: &dyn Fn(u64) -> bool) -> Result<()> {
         let (inner, hash, size) = (self.inner, self.hash, self.size);
         let mut bytes = std::mem::take(&mut self.bytes);
         match self.content {
@@ -134,29 +132,18 @@ impl<'a, B: Backend> Groups<'a, B> {
                     // A rebuild has corrected it: the walk was over another tree.
                     return Err(outboard_damage(hash, leaf.group * GROUP));
                 }
-                let page_end = (leaf.group / PAGE_GROUPS + 1) * PAGE_GROUPS;
-                let most = page_end.min(groups(size)).min(leaf.group + AHEAD);
-                let end = (leaf.group + 1..most).find(|group| !wanted(*group));
-                let asked = leaf.group..end.unwrap_or(most);
-                let room = size.min(asked.end * GROUP) - leaf.group * GROUP;
-                bytes.resize(usize::try_from(room).unwrap_or(len), 0);
-                let read = match asked.end - asked.start {
-                    1 => None,
+                let next = leaf.group + 1..leaf.group + AHEAD;
+                let count = 1 + next.take_while(|group| wanted(*group)).count() as u64;
+                if count > 1 {
                     // What is wrong with it is told below.
-                    _ => inner
-                        .read_groups(hash, tree, size, asked, &mut bytes)
-                        .ok()
-                        .flatten(),
-                };
-                match read.filter(|read| *read >= len) {
-                    Some(read) => bytes.truncate(read),
-                    None => {
-                        let is_proven = tree.is_proven();
-                        let value = leaf.value();
-                        bytes = inner
-                            .read_group(hash, &tree.homes, size, is_proven, leaf.group, value)
-                            .inspect_err(|error| inner.note_damage(hash, error))?;
-                    }
+                    let _ = inner.read_ahead(hash, tree, size, leaf.group, count, &mut bytes);
+                }
+                if count == 1 || bytes.len() < len {
+                    let is_proven = tree.is_proven();
+                    let value = leaf.value();
+                    bytes = inner
+                        .read_group(hash, &tree.homes, size, is_proven, leaf.group, value)
+                        .inspect_err(|error| inner.note_damage(hash, error))?;
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::{
     progress::{Watch, unwatched},
     store::{
         ImportOptions, Imported, Inner, Novelty, Stage,
-        hashing::{Buffers, Hashing},
+        hashing::{self, Buffers, Hashing, nowhere},
         locked,
         publication::Publication,
     },
@@ -96,8 +96,8 @@ impl<'a, B: Backend> Batch<'a, B> {
     ) -> Result<(Hash, u64)> {
         self.check()?;
         let data = self.inner.stage(FileName::Temp)?;
-        let read = |buf: &mut [u8], _| read_full(&mut reader, buf);
-        self.copy(read, data, options, watch)
+        let mut read = |buf: &mut [u8], _: u64| read_full(&mut reader, buf);
+        self.copy(&mut read, data, options, watch)
     }
 
     /// Adds bytes in memory.
@@ -128,13 +128,13 @@ impl<'a, B: Backend> Batch<'a, B> {
                 .share(&file, data.file())
                 .map_err(BackendError::io("copy", path))?;
         if !is_shared {
-            let read = |buf: &mut [u8], at: u64| read_full_at(&file, buf, at);
-            return self.copy(read, data, options, watch);
+            let mut read = |buf: &mut [u8], at: u64| read_full_at(&file, buf, at);
+            return self.copy(&mut read, data, options, watch);
         }
         // The bytes that landed, whatever became of the file meanwhile.
         let mut hashing = Hashing::new(inner, options);
-        let read = |buf: &mut [u8], at: u64| read_full_at(data.file(), buf, at);
-        hashing.run(&mut self.buffers, read, |_, _| Ok(()), watch)?;
+        let mut read = |buf: &mut [u8], at: u64| read_full_at(data.file(), buf, at);
+        hashing.run(&mut self.buffers, &mut read, &mut nowhere, watch)?;
         let (hashed, outboard) = hashing.finish()?;
         self.add(hashed, options.format, Some(data), outboard, None)
     }
@@ -157,8 +157,8 @@ impl<'a, B: Backend> Batch<'a, B> {
         let mut hashing = Hashing::new(inner, options);
         hashing.run(
             &mut self.buffers,
-            |buf, at| read_full_at(&file, buf, at),
-            |_, _| Ok(()),
+            &mut |buf, at| read_full_at(&file, buf, at),
+            &mut nowhere,
             watch,
         )?;
         let (hashed, outboard) = hashing.finish()?;
@@ -201,13 +201,13 @@ impl<'a, B: Backend> Batch<'a, B> {
 
     fn copy(
         &mut self,
-        read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+        read: &mut hashing::Read<'_>,
         mut data: Stage<'a, B>,
         options: ImportOptions,
         watch: &mut Watch<'_>,
     ) -> Result<(Hash, u64)> {
         let mut hashing = Hashing::new(self.inner, options);
-        let write = |bytes: &[u8], at: u64| {
+        let mut write = |bytes: &[u8], at: u64| {
             let mut at = at;
             for piece in bytes.chunks(WRITE_PIECE) {
                 write_all_at(data.file(), piece, at)?;
@@ -215,7 +215,7 @@ impl<'a, B: Backend> Batch<'a, B> {
             }
             Ok(())
         };
-        hashing.run(&mut self.buffers, read, write, watch)?;
+        hashing.run(&mut self.buffers, read, &mut write, watch)?;
         let (hashed, outboard) = hashing.finish()?;
         self.add(hashed, options.format, Some(data), outboard, None)
     }
@@ -330,7 +330,7 @@ impl<B: Backend> std::fmt::Debug for Batch<'_, B> {
 }
 
 /// Fills the buffer from a reader, over short reads and interruptions.
-fn read_full(reader: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+fn read_full(reader: &mut dyn Read, buf: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buf.len() {
         match reader.read(&mut buf[filled..]) {

@@ -11,7 +11,7 @@ use crate::{
     progress::{Progress, Watch, unwatched},
     store::{
         ImportOptions, Inner, Store, exclusive,
-        hashing::{Buffers, Hashing},
+        hashing::{Buffers, Hashing, nowhere},
         locked,
         publication::Publication,
         with_uuid,
@@ -338,9 +338,14 @@ impl<B: Backend> Inner<B> {
             Progress::Imported { bytes, .. } => watch(Progress::Exported { bytes, total: size }),
             other => watch(other),
         };
-        let read = |buf: &mut [u8], at: u64| out.read(buf, at);
+        let mut read = |buf: &mut [u8], at: u64| out.read(buf, at);
         let hashed = hashing
-            .run(&mut Buffers::default(), read, |_, _| Ok(()), &mut exported)
+            .run(
+                &mut Buffers::default(),
+                &mut read,
+                &mut nowhere,
+                &mut exported,
+            )
             .and_then(|()| hashing.finish());
         match hashed {
             Ok((hashed, _)) => Ok(hashed.hash == hash),

@@ -18,6 +18,16 @@ const READ_PIECE: usize = match cfg!(feature = "parallel") {
     false => 256 * 1024,
 };
 
+/// Fills what it is given from an offset on; less means the end.
+pub(crate) type Read<'a> = dyn FnMut(&mut [u8], u64) -> io::Result<usize> + 'a;
+/// Takes what was read.
+pub(crate) type Write<'a> = dyn FnMut(&[u8], u64) -> io::Result<()> + 'a;
+
+/// For a pass that only hashes.
+pub(crate) fn nowhere(_: &[u8], _: u64) -> io::Result<()> {
+    Ok(())
+}
+
 /// Room for the piece that is hashed and the one that is read meanwhile, for one pass after the other.
 #[derive(Default)]
 pub(crate) struct Buffers {
@@ -54,13 +64,13 @@ impl<'a, B: Backend> Hashing<'a, B> {
         self
     }
 
-    /// `read` fills what it is given; less means the end. What it has read is hashed, on another core where there
+    /// What `read` has read is hashed, on another core where there
     /// is one, while `write` takes it and the next piece is read.
     pub(crate) fn run(
         &mut self,
         buffers: &mut Buffers,
-        mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
-        mut write: impl FnMut(&[u8], u64) -> io::Result<()>,
+        read: &mut Read<'_>,
+        write: &mut Write<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<()> {
         let (inner, writer) = (self.inner, &self.writer);

@@ -11,7 +11,7 @@ use crate::{
     progress::{Progress, Watch},
     store::{
         ImportOptions, Inner, Stage,
-        hashing::{Buffers, Hashing},
+        hashing::{Buffers, Hashing, nowhere},
         shared,
     },
 };
@@ -89,12 +89,17 @@ impl<B: Backend> Inner<B> {
         if size > MAX_REBUILD {
             return Err(Error::TooLarge { cap: MAX_REBUILD });
         }
-        let read = |buf: &mut [u8], at: u64| read_full_at(&home.object, buf, at);
+        let mut read = |buf: &mut [u8], at: u64| read_full_at(&home.object, buf, at);
         let mut verified = |step| match step {
             Progress::Imported { bytes, .. } => watch(Progress::Verified { bytes, total: size }),
             other => watch(other),
         };
-        hashing.run(&mut Buffers::default(), read, |_, _| Ok(()), &mut verified)?;
+        hashing.run(
+            &mut Buffers::default(),
+            &mut read,
+            &mut nowhere,
+            &mut verified,
+        )?;
         hashing.finish()
     }
 

@@ -109,25 +109,25 @@ impl<B: Backend> Inner<B> {
     pub(super) fn for_each_child(
         self: &Arc<Self>,
         hash: Hash,
-        each: impl FnMut(Hash),
+        mut each: impl FnMut(Hash),
     ) -> Result<()> {
-        self.read_children(hash, true, each)
+        self.read_children(hash, true, &mut each)
     }
 
     /// As [`for_each_child`](Self::for_each_child), and leaves everything as it is.
     pub(super) fn peek_children(
         self: &Arc<Self>,
         hash: Hash,
-        each: impl FnMut(Hash),
+        mut each: impl FnMut(Hash),
     ) -> Result<()> {
-        self.read_children(hash, false, each)
+        self.read_children(hash, false, &mut each)
     }
 
     fn read_children(
         self: &Arc<Self>,
         hash: Hash,
         mends: bool,
-        mut each: impl FnMut(Hash),
+        each: &mut dyn FnMut(Hash),
     ) -> Result<()> {
         let reader = self.reader(hash, mends, &mut unwatched)?;
         let size = reader.proven_size()?;

@@ -10,7 +10,6 @@ use crate::{
     kernel::{Kernel, TempTag},
     limits::UUID_ATTEMPTS,
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    tree::Cv,
 };
 
 mod batch;
@@ -56,8 +55,8 @@ pub use usage::{Stored, Usage};
 
 /// Pages of outboards that are kept in memory: 16 KiB each, 4 MiB in all, those of a blob of 1 GiB.
 const CACHED_PAGES: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// Pairs above the pages that are kept in memory: about 150 bytes each, 600 KiB in all, those of a blob of 16 GiB.
-const CACHED_ABOVE: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// Pairs above the pages that are kept in memory: about 300 bytes each, 600 KiB in all, those of a blob of 8 GiB.
+const CACHED_ABOVE: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 /// Blobs of at most one group that are kept in memory: 4 MiB in all.
 const CACHED_BLOBS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
@@ -100,8 +99,8 @@ pub(crate) struct Inner<B: Backend> {
     pub(crate) publishing: RwLock<()>,
     /// By blob and page.
     pub(crate) pages: Cache<(Hash, u64), Arc<Page>>,
-    /// Values of the halves of what is above the pages, by blob and the offset of their pair.
-    pub(crate) above: Cache<(Hash, u64), (Cv, Cv)>,
+    /// What is above the pages, a pair each, by blob and the offset of the pair.
+    pub(crate) above: Cache<(Hash, u64), Arc<Page>>,
     pub(crate) small: Cache<Hash, Arc<[u8]>>,
     /// Whether recovery and collection may delete: the lock is held here, or by a host for this process.
     pub(crate) may_delete: bool,

@@ -382,7 +382,7 @@ impl<B: Backend> Inner<B> {
                 }
                 Step::Pair(_) => return ControlFlow::Continue(()),
             };
-            match data.get(&leaf, |_| true) {
+            match data.get(&leaf, &|_| true) {
                 Ok(_) => append(&mut found, leaf.group..leaf.group + 1),
                 Err(Error::Corrupt { .. } | Error::MissingGroup { .. }) => {}
                 Err(_) if unread == Unread::IsMissing => {}

@@ -78,7 +78,18 @@ impl<B: Backend> Store<B> {
         &self,
         hash: Hash,
         ranges: &ChunkRanges,
-        writer: impl Write,
+        mut writer: impl Write,
+        options: SendOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<Sent> {
+        self.send_to(hash, ranges, &mut writer, options, watch)
+    }
+
+    fn send_to(
+        &self,
+        hash: Hash,
+        ranges: &ChunkRanges,
+        writer: &mut dyn Write,
         options: SendOptions,
         watch: &mut Watch<'_>,
     ) -> Result<Sent> {
@@ -108,7 +119,7 @@ impl<B: Backend> Store<B> {
     }
 }
 
-struct Sending<'a, B: Backend, W: Write> {
+struct Sending<'a, B: Backend> {
     inner: &'a Inner<B>,
     hash: Hash,
     content: &'a Content<B::Object>,
@@ -116,13 +127,13 @@ struct Sending<'a, B: Backend, W: Write> {
     size: u64,
     selection: &'a Selection,
     total: u64,
-    out: BufWriter<W>,
+    out: BufWriter<&'a mut dyn Write>,
     /// What there is of a group of which not all is sent.
     part: Vec<u8>,
     sent: Sent,
 }
 
-impl<B: Backend, W: Write> Sending<'_, B, W> {
+impl<B: Backend> Sending<'_, B> {
     fn run(&mut self, options: SendOptions, watch: &mut Watch<'_>) -> Result<()> {
         if options.with_size {
             self.write(&self.size.to_le_bytes())?;
@@ -162,7 +173,7 @@ impl<B: Backend, W: Write> Sending<'_, B, W> {
             let start = group * GROUP_CHUNKS;
             selection.has_any(start, start + GROUP_CHUNKS)
         };
-        let bytes = self.groups.get(&leaf, is_selected)?;
+        let bytes = self.groups.get(&leaf, &is_selected)?;
         let start = leaf.group * GROUP_CHUNKS;
         let end = (start + GROUP_CHUNKS).min(chunks(self.size));
         let (data, bytes) = if selection.has_all(start, end) {
