@@ -113,8 +113,9 @@ impl<'a, B: Backend> Groups<'a, B> {
             self.start = leaf.group;
             self.read(leaf, len, wanted)?;
         }
-        // What was read has at least the group that was asked for.
-        Ok(self.bytes.get(place(self.start)).unwrap_or_default())
+        // What was read has at least the group that was asked for, or the walk was over another tree.
+        let damage = || outboard_damage(self.hash, leaf.group * GROUP);
+        self.bytes.get(place(self.start)).ok_or_else(damage)
     }
 
     fn read(&mut self, leaf: &Leaf, len: usize, wanted: &dyn Fn(u64) -> bool) -> Result<()> {

@@ -241,17 +241,18 @@ impl<'a, B: Backend> Batch<'a, B> {
             held: inner.hold(hash),
         });
         self.bytes = self.bytes.saturating_add(size);
-        self.set_aside()?;
+        self.set_aside();
         if 2 * self.pending.len() >= inner.backend.batch_size() || self.bytes >= BATCH_BYTES {
             self.flush()?;
         }
         Ok((hash, size))
     }
 
-    /// Gives back handles, as soon as there are many.
-    fn set_aside(&mut self) -> Result<()> {
+    /// Gives back handles, as soon as there are many. A file that is not what was written keeps its own, and says so
+    /// when it is published.
+    fn set_aside(&mut self) {
         let imports = match self.pending.len() {
-            0..OPEN => return Ok(()),
+            0..OPEN => return,
             OPEN => &mut self.pending[..],
             more => &mut self.pending[more - 1..],
         };
@@ -259,9 +260,8 @@ impl<'a, B: Backend> Batch<'a, B> {
             .iter_mut()
             .flat_map(|import| [&mut import.data, &mut import.outboard]);
         for stage in stages.flatten() {
-            self.inner.backend.set_aside(stage.file())?;
+            let _ = self.inner.backend.set_aside(stage.file());
         }
-        Ok(())
     }
 
     /// Publishes what is pending: outboards before data and paths, one directory sync for all.
