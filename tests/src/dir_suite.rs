@@ -196,8 +196,8 @@ macro_rules! dir_conformance {
                 a_lock_is_no_directory_and_no_fifo
             }
             $crate::__dir_promises! { $harness, directory:
-                a_sync_of_everything_is_done_where_it_is_said
                 sync_is_done_or_not_supported
+                a_sync_of_everything_is_done_where_it_is_said
                 a_restart_keeps_everything
                 a_handle_outlives_its_path
                 handles_of_one_directory_are_the_same
