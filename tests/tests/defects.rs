@@ -709,7 +709,7 @@ fn no_lock_is_held_over_io() {
     }
     let machine = Machine::new();
     let store = machine.open();
-    let content = bytes(1, 3 << 20);
+    let content = bytes(1, 8 << 20);
     let seen = RefCell::new(0);
     let mut watch = |_| {
         *seen.borrow_mut() += 1;
