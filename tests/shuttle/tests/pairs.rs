@@ -14,11 +14,13 @@ use flatbao_shuttle::{
     world::Setup,
 };
 
-/// Schedules of a pair: all there are, if there are not more than about so many.
-fn most() -> usize {
-    match env::var_os("FLATBAO_INTERLEAVE_ALL") {
-        Some(_) => 20_000,
-        None => 400,
+/// Schedules of a pair: all there are, if there are not more than about so many. Where calls begin and end, all that
+/// there are can be waited for, be it for hours; at every lock they are beyond counting.
+fn most(points: Points) -> usize {
+    match (env::var_os("FLATBAO_INTERLEAVE_ALL"), points) {
+        (Some(_), Points::Calls) => 5_000_000,
+        (Some(_), Points::Locks) => 20_000,
+        (None, _) => 400,
     }
 }
 
@@ -33,8 +35,9 @@ fn explore_also(setups: &[Setup], a: Actor, b: Actor, also: &'static [&'static s
             actors: [a, b],
             also,
         };
-        pair.explore(Points::Calls, most());
-        pair.explore(Points::Locks, most());
+        for points in [Points::Calls, Points::Locks] {
+            pair.explore(points, most(points));
+        }
     }
 }
 
