@@ -925,3 +925,37 @@ fn no_damage_to_an_outboard_makes_good_data_bad() {
         &wrong[..wrong.len().min(25)]
     );
 }
+
+/// The store's own data are short, and of the whole groups that the outboard has room for only a partial entry has the
+/// first. Since the claim of the outboard is what would be guessed as well, it counted as a guess, and the blob as one
+/// of a single group, which was lost.
+#[test]
+fn a_claim_that_would_be_guessed_as_well_is_no_guess() {
+    for (groups, short) in [(2, 0), (2, 100), (2, GROUP), (5, 0), (5, 3 * GROUP)] {
+        let content = bytes(1, groups * GROUP);
+        let hash = Hash::of(&content);
+        let machine = Machine::new();
+        drop(machine.open().import_bytes(&content).unwrap());
+        let proof = outboard(&content).unwrap();
+        let uuid = Uuid::from_bytes([7; 16]);
+        let mut part = content.clone();
+        (1..groups).for_each(|group| part[group * GROUP + 7] ^= 1);
+        let mut claim = proof;
+        claim[0] ^= 1;
+        machine.plant(&FileName::PartialData(hash, uuid), &part);
+        machine.plant(&FileName::PartialOutboard(hash, uuid), &claim);
+        let data = FileName::Data(hash).to_string();
+        machine
+            .store()
+            .change_file(data, &content[..short])
+            .unwrap();
+        let before = at_hand(&machine.fork().open_read_only(), hash, &content);
+        assert!(before[0], "{groups} groups, {short} bytes");
+        let told = format!(
+            "{groups} groups, {short} bytes: {:?}",
+            repair(&machine.open())
+        );
+        let after = at_hand(&machine.fork().open_read_only(), hash, &content);
+        assert_kept(&before, &after, &told);
+    }
+}

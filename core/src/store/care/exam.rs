@@ -85,8 +85,10 @@ impl<O: ReadAt> Exam<O> {
                 return (*claim, true);
             }
             let (right, known) = self.score(*claim);
-            // A tree goes on above the groups as below them: of a guess, values alone say nothing.
-            let found = (right, if guess == Some(*claim) { 0 } else { known });
+            // A tree goes on above the groups as below them: of what is guessed, and claimed by nobody, values alone say
+            // nothing. The guess is the last one.
+            let is_guess = guess.is_some() && index + 1 == claims.len();
+            let found = (right, if is_guess { 0 } else { known });
             if found > likeliest.0 {
                 likeliest = (found, *claim);
             }
