@@ -295,16 +295,7 @@ impl<D: Dir> Backend for FlatDir<D> {
     }
 
     fn ensure_durable(&self, names: &[FileName]) -> Result<(), BackendError> {
-        let mut counts = [0_usize; 3];
-        for name in names {
-            counts[self.index(name.area())] += 1;
-        }
-        let mut whole = [false; 3];
-        for (index, dir) in self.dirs.iter().enumerate() {
-            whole[index] = dir
-                .whole_sync_from()
-                .is_some_and(|from| counts[index] >= from);
-        }
+        let whole = self.many(names.iter().map(|name| self.index(name.area())));
         for name in names {
             let file = self
                 .open(name)?

@@ -95,16 +95,9 @@ impl<D: Dir> FlatDir<D> {
         &self,
         batch: &[(StagedFile<D::File>, FileName)],
     ) -> Result<(), BackendError> {
-        let mut counts = [0_usize; 3];
-        let mut is_aside = [false; 3];
+        let mut whole = self.many(batch.iter().map(|(staged, _)| staged.dir));
         for (staged, _) in batch {
-            counts[staged.dir] += 1;
-            is_aside[staged.dir] |= staged.file.is_none();
-        }
-        let mut whole = [false; 3];
-        for (index, dir) in self.dirs.iter().enumerate() {
-            let is_many = |from| counts[index] >= from;
-            whole[index] = is_aside[index] || dir.whole_sync_from().is_some_and(is_many);
+            whole[staged.dir] |= staged.file.is_none();
         }
         for (staged, _) in batch {
             match whole[staged.dir] {
@@ -113,6 +106,17 @@ impl<D: Dir> FlatDir<D> {
             }
         }
         self.sync_wholes(whole)
+    }
+
+    /// Which directories are named so often, once for each file, that their file systems are better synced as a whole.
+    pub(super) fn many(&self, files: impl Iterator<Item = usize>) -> [bool; 3] {
+        let mut counts = [0_usize; 3];
+        files.for_each(|index| counts[index] += 1);
+        let mut whole = [false; 3];
+        for ((dir, count), whole) in self.dirs.iter().zip(counts).zip(&mut whole) {
+            *whole = dir.whole_sync_from().is_some_and(|from| count >= from);
+        }
+        whole
     }
 
     /// Syncs the file systems of these directories.
