@@ -87,11 +87,7 @@ impl Decoder {
         while let Some((node, value)) = self.stack.last().copied() {
             let is_leaf = node.is_leaf(&self.selection);
             let range = node.bytes(self.size);
-            let len = match is_leaf {
-                // At most a group.
-                true => usize::try_from(range.end - range.start).unwrap_or(usize::MAX),
-                false => PAIR_LEN,
-            };
+            let len = self.len_of(node, is_leaf);
             let (now, later) = rest.split_at(rest.len().min(len - self.begun.len()));
             rest = later;
             self.remaining = self.remaining.saturating_sub(now.len() as u64);
@@ -120,6 +116,15 @@ impl Decoder {
         Ok(bytes.len() - rest.len())
     }
 
+    /// How many bytes a stream has of a node: of a leaf, which is a group at most, or of a pair.
+    fn len_of(&self, node: Node, is_leaf: bool) -> usize {
+        let range = node.bytes(self.size);
+        match is_leaf {
+            true => usize::try_from(range.end - range.start).unwrap_or(usize::MAX),
+            false => PAIR_LEN,
+        }
+    }
+
     /// The values of what comes whole in these bytes, in its order, where several cores can find them at once. What
     /// comes depends on the size alone: whether it is right is seen when its turn is.
     #[cfg(feature = "parallel")]
@@ -131,11 +136,7 @@ impl Decoder {
             let mut begun = self.begun.len();
             while let Some(node) = stack.pop() {
                 let is_leaf = node.is_leaf(&self.selection);
-                let range = node.bytes(self.size);
-                let len = match is_leaf {
-                    true => usize::try_from(range.end - range.start).unwrap_or(usize::MAX),
-                    false => PAIR_LEN,
-                };
+                let len = self.len_of(node, is_leaf);
                 let was_begun = begun > 0;
                 let Some((now, later)) = rest.split_at_checked(len - std::mem::take(&mut begun))
                 else {
