@@ -34,6 +34,10 @@ impl ReadAt for CapFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
+
+    fn as_shared(&self) -> Option<&(dyn ReadAt + Sync)> {
+        Some(self)
+    }
 }
 
 impl DirFile for CapFile {

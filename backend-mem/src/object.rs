@@ -116,6 +116,10 @@ impl ReadAt for MemObject {
             Kind::Scratch(scratch) => scratch.lock().bytes[..].size(),
         }
     }
+
+    fn as_shared(&self) -> Option<&(dyn ReadAt + Sync)> {
+        Some(self)
+    }
 }
 
 /// A file being written.

@@ -87,13 +87,25 @@ impl TreeHasher {
         values.resize(count, [0; 32]);
         let hash = || group_values(whole, first, &mut values);
         let outcome = beside(count, hash, meanwhile);
-        for value in &values {
-            self.push(*value, &mut full)?;
-        }
+        self.add(&values, &mut full)?;
         self.values = values;
-        self.size += whole.len() as u64;
         self.go_on(rest, &mut full)?;
         Ok(outcome)
+    }
+
+    /// Adds whole groups that were hashed elsewhere. They come behind whole ones, and are not all of the stream.
+    pub(crate) fn add<E>(
+        &mut self,
+        values: &[Cv],
+        mut full: impl FnMut(u64, &[Cv]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let is_behind_whole_ones = self.size.is_multiple_of(GROUP) && self.begun.is_empty();
+        debug_assert!(is_behind_whole_ones || values.is_empty());
+        for value in values {
+            self.push(*value, &mut full)?;
+        }
+        self.size += values.len() as u64 * GROUP;
+        Ok(())
     }
 
     /// Adds to the group that has begun, or begins one where less than a group is left. Returns what it did not

@@ -17,6 +17,12 @@ pub trait ReadAt {
     /// # Errors
     /// Whatever the medium says.
     fn size(&self) -> io::Result<u64>;
+
+    /// The same, for reads that come from several threads at once and in no order, where that is well: for what is
+    /// slower than a core, and has no order of calls to keep.
+    fn as_shared(&self) -> Option<&(dyn ReadAt + Sync)> {
+        None
+    }
 }
 
 /// Writes at a position, without a cursor.
@@ -41,6 +47,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
 
     fn size(&self) -> io::Result<u64> {
         (**self).size()
+    }
+
+    fn as_shared(&self) -> Option<&(dyn ReadAt + Sync)> {
+        (**self).as_shared()
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     Backend, Error, Hash, ReadAt, Result,
+    beside::piece,
     content::{Content, RUN_GROUPS, Tree},
     index::Entry,
     parts::SizedParts,
@@ -56,7 +57,7 @@ impl Recent {
     fn ahead(&self, group: u64) -> u64 {
         let known = self.bytes.len() as u64;
         if known > 0 && self.start * GROUP + known == group * GROUP {
-            (2 * groups(known)).min(RUN_GROUPS)
+            (2 * groups(known)).min(piece(RUN_GROUPS))
         } else {
             1
         }

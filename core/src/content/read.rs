@@ -1,12 +1,11 @@
 //! Many groups at once: read where they are wanted, and verified there.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use super::{Run, Tree, outboard_damage};
 use crate::{
-    Backend, Hash, Result,
-    beside::each_beside,
-    homes::Home,
+    Backend, Hash, ReadAt, Result,
+    beside::{cores, each},
     io::read_full_at,
     store::Inner,
     tree::{GROUP, GROUP_LEN, PAGE_GROUPS, group_range, groups},
@@ -19,9 +18,16 @@ struct Piece<'a> {
     is_right: bool,
 }
 
+impl Piece<'_> {
+    fn read(&mut self, from: &(impl ReadAt + ?Sized)) {
+        let read = read_full_at(from, self.bytes, self.run.start * GROUP);
+        let is_whole = read.is_ok_and(|read| read == self.bytes.len());
+        self.is_right = is_whole && self.run.is_of(self.bytes);
+    }
+}
+
 impl<B: Backend> Inner<B> {
-    /// Reads whole groups of a page straight into the buffer and verifies them there, many at once; on another core,
-    /// where there is one, while the next are read. `None` when the size was found to be another one.
+    /// Reads whole groups of a page straight into the buffer and verifies them there, many at once, on all cores. `None` when the size was found to be another one.
     ///
     /// # Errors
     /// For the first of them; otherwise those before a damaged one are read.
@@ -40,17 +46,15 @@ impl<B: Backend> Inner<B> {
         // What is missing, or cannot be read, is looked for in the other homes below.
         let home = tree.homes.get(self, 0, &mut None);
         let mut pieces = pieces(runs, size, buf);
-        each_beside(
-            &mut pieces,
-            |piece| {
-                let read = |home: &Arc<Home<B::Object>>| {
-                    let read = read_full_at(&home.object, piece.bytes, piece.run.start * GROUP);
-                    read.is_ok_and(|read| read == piece.bytes.len())
-                };
-                piece.is_right = home.as_ref().is_some_and(read);
-            },
-            |piece| piece.is_right = piece.is_right && piece.run.is_of(piece.bytes),
-        );
+        if let Some(home) = &home {
+            match home.object.as_shared() {
+                Some(object) if pieces.len() > 1 => {
+                    let mut hands = vec![(); cores()];
+                    each(&mut hands, &mut pieces, |(), piece| piece.read(object));
+                }
+                _ => pieces.iter_mut().for_each(|piece| piece.read(&home.object)),
+            }
+        }
         let mut good = 0;
         let mut failed = None;
         'pieces: for piece in pieces {

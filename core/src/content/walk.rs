@@ -5,6 +5,7 @@ use std::io;
 use super::{Content, Page, RUN_GROUPS, Tree, outboard_damage};
 use crate::{
     Backend, Error, Hash, Result,
+    beside::piece,
     progress::Watch,
     proof::{Leaf, OutboardPairs, Pairs, Walk},
     store::Inner,
@@ -57,12 +58,6 @@ impl<B: Backend> Inner<B> {
         }
     }
 }
-
-/// Groups that are read at once, at most. Where they are hashed on another core there have to be more.
-const AHEAD: u64 = match cfg!(feature = "parallel") {
-    true => 4 * RUN_GROUPS,
-    false => RUN_GROUPS,
-};
 
 /// The bytes of the groups that a walk under this size comes by, verified.
 pub(crate) struct Groups<'a, B: Backend> {
@@ -133,7 +128,7 @@ impl<'a, B: Backend> Groups<'a, B> {
                     // A rebuild has corrected it: the walk was over another tree.
                     return Err(outboard_damage(hash, leaf.group * GROUP));
                 }
-                let next = leaf.group + 1..leaf.group + AHEAD;
+                let next = leaf.group + 1..leaf.group + piece(RUN_GROUPS);
                 let count = 1 + next.take_while(|group| wanted(*group)).count() as u64;
                 if count > 1 {
                     // What is wrong with it is told below.

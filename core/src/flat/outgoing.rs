@@ -291,6 +291,10 @@ impl<D: Dir> ReadAt for OutgoingFile<D> {
     fn size(&self) -> io::Result<u64> {
         self.file.size()
     }
+
+    fn as_shared(&self) -> Option<&(dyn ReadAt + Sync)> {
+        self.file.as_shared()
+    }
 }
 
 impl<D: Dir> WriteAt for OutgoingFile<D> {

@@ -53,6 +53,10 @@ impl<F: DirFile> ReadAt for StagedFile<F> {
     fn size(&self) -> io::Result<u64> {
         self.file()?.size()
     }
+
+    fn as_shared(&self) -> Option<&(dyn ReadAt + Sync)> {
+        self.file().ok()?.as_shared()
+    }
 }
 
 impl<F: DirFile> WriteAt for StagedFile<F> {

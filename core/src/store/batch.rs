@@ -12,7 +12,7 @@ use crate::{
     progress::{Watch, unwatched},
     store::{
         ImportOptions, Imported, Inner, Novelty, Stage,
-        hashing::{self, Buffers, Hashing, nowhere},
+        hashing::{self, Buffers, Hashing},
         locked,
         publication::Publication,
     },
@@ -133,8 +133,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         }
         // The bytes that landed, whatever became of the file meanwhile.
         let mut hashing = Hashing::new(inner, options);
-        let mut read = |buf: &mut [u8], at: u64| read_full_at(data.file(), buf, at);
-        hashing.run(&mut self.buffers, &mut read, &mut nowhere, watch)?;
+        hashing.over(data.file(), &mut self.buffers, watch)?;
         let (hashed, outboard) = hashing.finish()?;
         self.add(hashed, options.format, Some(data), outboard, None)
     }
@@ -155,12 +154,7 @@ impl<'a, B: Backend> Batch<'a, B> {
         let stamp = |file| inner.backend.stamp(file).map_err(Error::Source);
         let before = stamp(&file)?;
         let mut hashing = Hashing::new(inner, options);
-        hashing.run(
-            &mut self.buffers,
-            &mut |buf, at| read_full_at(&file, buf, at),
-            &mut nowhere,
-            watch,
-        )?;
+        hashing.over(&file, &mut self.buffers, watch)?;
         let (hashed, outboard) = hashing.finish()?;
         if stamp(&file)? != before || hashed.size != before.len {
             let path = path.to_string();

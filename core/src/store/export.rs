@@ -7,11 +7,11 @@ use crate::{
     Backend, BackendError, BlobReader, Error, ExternalPath, FileName, Hash, Result, WriteAt,
     homes::Home,
     index::Entry,
-    io::{read_full_at, write_all_at},
+    io::write_all_at,
     progress::{Progress, Watch, unwatched},
     store::{
         ImportOptions, Inner, Store, exclusive,
-        hashing::{Buffers, Hashing, nowhere},
+        hashing::{Buffers, Hashing},
         locked,
         publication::Publication,
         with_uuid,
@@ -338,14 +338,11 @@ impl<B: Backend> Inner<B> {
             Progress::Imported { bytes, .. } => watch(Progress::Exported { bytes, total: size }),
             other => watch(other),
         };
-        let mut read = |buf: &mut [u8], at: u64| out.read(buf, at);
+        let Some(file) = &out.file else {
+            return Ok(false);
+        };
         let hashed = hashing
-            .run(
-                &mut Buffers::default(),
-                &mut read,
-                &mut nowhere,
-                &mut exported,
-            )
+            .over(file, &mut Buffers::default(), &mut exported)
             .and_then(|()| hashing.finish());
         match hashed {
             Ok((hashed, _)) => Ok(hashed.hash == hash),
@@ -416,13 +413,6 @@ struct Out<'a, B: Backend> {
 }
 
 impl<B: Backend> Out<'_, B> {
-    fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        match &self.file {
-            Some(file) => read_full_at(file, buf, offset),
-            None => Ok(0),
-        }
-    }
-
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match &mut self.file {
             Some(file) => write_all_at(file, bytes, offset),

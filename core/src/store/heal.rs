@@ -6,12 +6,11 @@ use crate::{
     hasher::Hashed,
     homes::{Home, Homes},
     index::Entry,
-    io::read_full_at,
     limits::MAX_REBUILD,
     progress::{Progress, Watch},
     store::{
         ImportOptions, Inner, Stage,
-        hashing::{Buffers, Hashing, nowhere},
+        hashing::{Buffers, Hashing},
         shared,
     },
 };
@@ -89,17 +88,11 @@ impl<B: Backend> Inner<B> {
         if size > MAX_REBUILD {
             return Err(Error::TooLarge { cap: MAX_REBUILD });
         }
-        let mut read = |buf: &mut [u8], at: u64| read_full_at(&home.object, buf, at);
         let mut verified = |step| match step {
             Progress::Imported { bytes, .. } => watch(Progress::Verified { bytes, total: size }),
             other => watch(other),
         };
-        hashing.run(
-            &mut Buffers::default(),
-            &mut read,
-            &mut nowhere,
-            &mut verified,
-        )?;
+        hashing.over(&home.object, &mut Buffers::default(), &mut verified)?;
         hashing.finish()
     }
 

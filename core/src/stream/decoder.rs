@@ -1,6 +1,8 @@
 //! Taking a stream apart as it comes, in whatever pieces.
 
 use std::ops::{ControlFlow, Range};
+#[cfg(feature = "parallel")]
+use std::sync::OnceLock;
 
 use crate::{
     Hash,
@@ -14,7 +16,7 @@ use crate::{
 };
 #[cfg(feature = "parallel")]
 use crate::{
-    beside::{each_beside, has_more_cores},
+    beside::{ahead, has_more_cores},
     tree::GROUP_LEN,
 };
 
@@ -74,16 +76,37 @@ impl Decoder {
     }
 
     /// Takes what it can of `bytes`, and tells how many that were: all of them but at the end of the stream, or
-    /// when `each` stops it.
+    /// when `each` stops it. Where there are several cores, the others hash ahead of it.
     ///
     /// After an error nothing is proved any more, and it must not go on.
     pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
+        each: impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> Result<usize, StreamError> {
+        #[cfg(feature = "parallel")]
+        if has_more_cores() && bytes.len() > 2 * GROUP_LEN {
+            let leaves = self.leaves(bytes);
+            let mut next = leaves.iter();
+            let mut found = || Some(next.next()?.value());
+            return ahead(
+                &leaves,
+                |leaf| _ = leaf.value(),
+                || self.take(bytes, &mut found, each),
+            );
+        }
+        self.take(bytes, &mut || None, each)
+    }
+
+    /// Goes through `bytes`. `found` is asked once for each leaf that comes in one piece, in their order, and may know its
+    /// value.
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        found: &mut dyn FnMut() -> Option<Cv>,
         mut each: impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> Result<usize, StreamError> {
         let mut rest = bytes;
-        let mut ahead = self.ahead(bytes);
         while let Some((node, value)) = self.stack.last().copied() {
             let is_leaf = node.is_leaf(&self.selection);
             let range = node.bytes(self.size);
@@ -104,7 +127,10 @@ impl Decoder {
             self.stack.pop();
             let flow = match is_leaf {
                 true => {
-                    let found = ahead.next().flatten().filter(|_| begun.is_empty());
+                    let found = match begun.is_empty() {
+                        true => found(),
+                        false => None,
+                    };
                     each(leaf(node, &value, found, range.start, item)?)
                 }
                 false => self.pair(node, &value, item, &mut each)?,
@@ -125,49 +151,35 @@ impl Decoder {
         }
     }
 
-    /// The values of what comes whole in these bytes, in its order, where several cores can find them at once. What
-    /// comes depends on the size alone: whether it is right is seen when its turn is.
+    /// The leaves that come in one piece in these bytes, in their order. What comes depends on the size alone: whether it
+    /// is right is seen when its turn is.
     #[cfg(feature = "parallel")]
-    fn ahead(&self, bytes: &[u8]) -> impl Iterator<Item = Option<Cv>> + use<> {
+    fn leaves<'a>(&self, bytes: &'a [u8]) -> Vec<Leaf<'a>> {
         let mut leaves = Vec::new();
-        if has_more_cores() && bytes.len() > 2 * GROUP_LEN {
-            let mut rest = bytes;
-            let mut stack: Vec<Node> = self.stack.iter().map(|(node, _)| *node).collect();
-            let mut begun = self.begun.len();
-            while let Some(node) = stack.pop() {
-                let is_leaf = node.is_leaf(&self.selection);
-                let len = self.len_of(node, is_leaf);
-                let was_begun = begun > 0;
-                let Some((now, later)) = rest.split_at_checked(len - std::mem::take(&mut begun))
-                else {
-                    break;
-                };
-                rest = later;
-                if is_leaf {
-                    // One that is not in one piece is hashed when it is put together.
-                    let bytes = if was_begun { &[] } else { now };
-                    leaves.push((node, bytes, None));
-                } else {
-                    let (left, right) = node.split();
-                    let halves = [right, left].into_iter();
-                    stack.extend(halves.filter(|half| half.is_selected(&self.selection)));
-                }
+        let mut rest = bytes;
+        let mut stack: Vec<Node> = self.stack.iter().map(|(node, _)| *node).collect();
+        let mut begun = self.begun.len();
+        while let Some(node) = stack.pop() {
+            let is_leaf = node.is_leaf(&self.selection);
+            let len = self.len_of(node, is_leaf);
+            let was_begun = begun > 0;
+            let Some((now, later)) = rest.split_at_checked(len - std::mem::take(&mut begun)) else {
+                break;
+            };
+            rest = later;
+            if !is_leaf {
+                let (left, right) = node.split();
+                let halves = [right, left].into_iter();
+                stack.extend(halves.filter(|half| half.is_selected(&self.selection)));
+            } else if !was_begun {
+                leaves.push(Leaf {
+                    node,
+                    bytes: now,
+                    value: OnceLock::new(),
+                });
             }
-            each_beside(
-                &mut leaves,
-                |_| {},
-                |(node, bytes, value)| {
-                    *value = (!bytes.is_empty()).then(|| value_of(*node, bytes));
-                },
-            );
         }
-        let values: Vec<_> = leaves.into_iter().map(|(_, _, value)| value).collect();
-        values.into_iter()
-    }
-
-    #[cfg(not(feature = "parallel"))]
-    fn ahead(&self, _: &[u8]) -> impl Iterator<Item = Option<Cv>> + use<> {
-        std::iter::empty()
+        leaves
     }
 
     fn pair(
@@ -199,6 +211,22 @@ impl Decoder {
             }
             _ => ControlFlow::Continue(()),
         })
+    }
+}
+
+/// A leaf that is there.
+#[cfg(feature = "parallel")]
+struct Leaf<'a> {
+    node: Node,
+    bytes: &'a [u8],
+    value: OnceLock<Cv>,
+}
+
+#[cfg(feature = "parallel")]
+impl Leaf<'_> {
+    /// Its value, hashed by whoever comes first.
+    fn value(&self) -> Cv {
+        *self.value.get_or_init(|| value_of(self.node, self.bytes))
     }
 }
 

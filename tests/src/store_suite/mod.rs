@@ -114,6 +114,7 @@ macro_rules! store_conformance {
                 a_reader_outlives_its_blob
                 listings_tell_what_is_there
                 an_external_file_is_imported_by_reference
+                references_beyond_a_page_have_the_files_of_the_format
                 a_second_reference_adds_a_path
                 a_changed_external_file_is_told
                 a_missing_external_file_is_told

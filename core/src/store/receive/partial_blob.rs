@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     Backend, BlobFormat, ChunkRanges, Error, Hash, HashAndFormat, Result, StreamError,
+    beside::piece,
     content::Content,
     index::Entry,
     io::read_full_at,
@@ -26,11 +27,8 @@ use crate::{
     tree::{GROUP, group_range, groups},
 };
 
-/// Bytes read from a source at once; more where other cores are told of them.
-const READ_PIECE: u64 = match cfg!(feature = "parallel") {
-    true => 1024 * 1024,
-    false => 256 * 1024,
-};
+/// Bytes read from a source at once; see [`piece`].
+const READ_PIECE: u64 = 256 * 1024;
 
 /// A blob that is being received, for whoever has streams in pieces and an event loop of their own.
 ///
@@ -369,7 +367,7 @@ impl<B: Backend> PartialBlob<B> {
     }
 
     fn drain(&mut self, reader: &mut impl Read, watch: &mut Watch<'_>) -> Result<()> {
-        let mut piece = Vec::new();
+        let mut now = Vec::new();
         let mut bytes = 0;
         loop {
             let remaining = match &self.stream {
@@ -377,17 +375,15 @@ impl<B: Backend> PartialBlob<B> {
                 Some(Stream::Size(_, prefix)) => 8 - prefix.len() as u64,
                 Some(Stream::Items(decoder)) => decoder.remaining(),
             };
-            // At most `READ_PIECE`.
-            piece.resize(
-                usize::try_from(remaining.min(READ_PIECE)).unwrap_or_default(),
-                0,
-            );
-            let read = read_some(reader, &mut piece)?;
+            // At most some times `READ_PIECE`.
+            let len = usize::try_from(remaining.min(piece(READ_PIECE)));
+            now.resize(len.unwrap_or_default(), 0);
+            let read = read_some(reader, &mut now)?;
             if read == 0 {
                 let missing = remaining;
                 return Err(self.wrong(StreamError::Truncated { missing }));
             }
-            self.feed(&piece[..read])?;
+            self.feed(&now[..read])?;
             bytes += read as u64;
             let total = bytes.saturating_add(self.remaining().unwrap_or_default());
             if watch(Progress::Received { bytes, total }).is_break() {
