@@ -23,63 +23,80 @@ pub(crate) fn beside<T>(groups: usize, hash: impl FnOnce() + Send, here: impl Fn
     here()
 }
 
-/// Does something to every item: with the first of `hands` in order, or, where there are more, with each of them on a
-/// core of its own, which takes the next item when it has done one.
+/// Does something to every item, with as many `hands` as there are: each has a core of its own, and takes the next item
+/// when it has done one.
+#[cfg(feature = "parallel")]
 pub(crate) fn each<H: Send, T: Send>(
     hands: &mut [H],
     items: &mut [T],
     work: impl Fn(&mut H, &mut T) + Sync,
 ) {
+    let items = std::sync::Mutex::new(items.iter_mut());
+    let work = |hand: &mut H| {
+        // Let go of before the item is worked on.
+        let next = || crate::store::locked(&items).next();
+        while let Some(item) = next() {
+            work(hand, item);
+        }
+    };
     let Some((here, others)) = hands.split_first_mut() else {
         return;
     };
-    #[cfg(feature = "parallel")]
-    if !others.is_empty() && items.len() > 1 {
-        let items = std::sync::Mutex::new(items.iter_mut());
-        let work = |hand: &mut H| {
-            // Let go of before the item is worked on.
-            let next = || crate::store::locked(&items).next();
-            while let Some(item) = next() {
-                work(hand, item);
-            }
-        };
-        rayon::in_place_scope(|scope| {
-            for hand in others {
-                scope.spawn(|_| work(hand));
-            }
-            work(here);
-        });
-        return;
-    }
-    #[cfg(not(feature = "parallel"))]
-    let _ = others;
-    for item in items {
-        work(here, item);
+    rayon::in_place_scope(|scope| {
+        for hand in others {
+            scope.spawn(|_| work(hand));
+        }
+        work(here);
+    });
+}
+
+/// What is to be found out about an item, by whoever comes first.
+#[cfg(feature = "parallel")]
+pub(crate) struct Ahead<I, T> {
+    item: I,
+    found: std::sync::OnceLock<T>,
+}
+
+#[cfg(feature = "parallel")]
+impl<I, T> Ahead<I, T> {
+    pub(crate) const fn new(item: I) -> Self {
+        Self {
+            item,
+            found: std::sync::OnceLock::new(),
+        }
     }
 }
 
-/// Does something here, while other cores go ahead of it from item to item.
+/// Does something here that asks for one item after the other, while other cores go ahead of it and find out about them.
+/// It waits for none as long as there is another to be looked at.
 #[cfg(feature = "parallel")]
-pub(crate) fn ahead<I: Sync, T>(
-    items: &[I],
-    work: impl Fn(&I) + Sync,
-    here: impl FnOnce() -> T,
-) -> T {
+pub(crate) fn in_order<'i, I: Sync, T: Send + Sync, R>(
+    items: &'i [Ahead<I, T>],
+    find: impl Fn(&I) -> T + Sync,
+    here: impl FnOnce(&mut dyn FnMut() -> Option<(&'i I, &'i T)>) -> R,
+) -> R {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    let next = AtomicUsize::new(0);
-    let take = || {
-        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            work(item);
+    // The first that nobody has taken.
+    let free = AtomicUsize::new(0);
+    let found = |item: &'i Ahead<I, T>| item.found.get_or_init(|| find(&item.item));
+    let take = || Some(found(items.get(free.fetch_add(1, Ordering::Relaxed))?));
+    let mut at = 0;
+    let mut next = || {
+        let item = items.get(at)?;
+        at += 1;
+        if free.fetch_max(at, Ordering::Relaxed) >= at {
+            while item.found.get().is_none() && take().is_some() {}
         }
+        Some((&item.item, found(item)))
     };
     rayon::in_place_scope(|scope| {
         for _ in 1..cores() {
-            scope.spawn(|_| take());
+            scope.spawn(|_| while take().is_some() {});
         }
-        let outcome = here();
+        let outcome = here(&mut next);
         // Nobody asks for the others any more.
-        next.store(items.len(), Ordering::Relaxed);
+        free.store(items.len(), Ordering::Relaxed);
         outcome
     })
 }

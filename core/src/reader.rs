@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Backend, Error, Hash, ReadAt, Result,
     beside::piece,
-    content::{Content, RUN_GROUPS, Tree},
+    content::{Content, Each, RUN_GROUPS, nobody},
     index::Entry,
     parts::SizedParts,
     progress::{Watch, unwatched},
@@ -182,6 +182,40 @@ impl<B: Backend> BlobReader<B> {
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Unreadable`]; `buf` has no unverified byte then either.
     pub fn read_verified(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.pass(buf, offset, &mut nobody)
+    }
+
+    /// As [`read_verified`](Self::read_verified); `each` is told of what is read, in its order, while other cores read
+    /// what follows.
+    ///
+    /// # Errors
+    /// Likewise. What `each` was told of before is right.
+    pub(crate) fn pass(&self, buf: &mut [u8], offset: u64, each: Each<'_>) -> Result<usize> {
+        if let Content::Tree(tree) = &self.content
+            && let (group, 0) = (offset / GROUP, offset % GROUP)
+        {
+            let size = tree.size();
+            let whole = whole_groups(group, buf.len(), size) as u64;
+            let asked = group..group + whole;
+            let read = match whole {
+                0 => None,
+                _ => self.noted(
+                    self.inner
+                        .read_groups(self.hash, tree, size, asked, buf, each),
+                )?,
+            };
+            // Otherwise a rebuild has corrected the size, which happens once.
+            if let Some(read) = read {
+                return Ok(read);
+            }
+        }
+        let read = self.read_some(buf, offset)?;
+        let _ = each(&buf[..read]);
+        Ok(read)
+    }
+
+    /// Reads what there is of a group.
+    fn read_some(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
         let tree = match &self.content {
             Content::Small(bytes) => return Ok(bytes.read_at(buf, offset).unwrap_or_default()),
             Content::Parts(parts) => return self.read_parts(parts, buf, offset),
@@ -195,14 +229,6 @@ impl<B: Backend> BlobReader<B> {
             return Ok(0);
         }
         let (group, skip) = (offset / GROUP, offset % GROUP);
-        let whole = whole_groups(group, buf.len(), size) as u64;
-        if skip == 0 && whole > 0 {
-            return match self.read_groups(tree, size, group..group + whole, buf)? {
-                // A rebuild has corrected the size, which happens once.
-                None => self.read_verified(buf, offset),
-                Some(read) => Ok(read),
-            };
-        }
         self.read_piece(buf, group, skip, |ahead, mut bytes| {
             self.noted(
                 self.inner
@@ -308,16 +334,6 @@ impl<B: Backend> BlobReader<B> {
             0 => Err(failed.unwrap_or_else(|| parts.not_come_by(&mut walk, first))),
             _ => Ok(filled),
         }
-    }
-
-    fn read_groups(
-        &self,
-        tree: &Tree<B::Object>,
-        size: u64,
-        asked: Range<u64>,
-        buf: &mut [u8],
-    ) -> Result<Option<usize>> {
-        self.noted(self.inner.read_groups(self.hash, tree, size, asked, buf))
     }
 
     fn noted<T>(&self, result: Result<T>) -> Result<T> {

@@ -54,7 +54,11 @@ pub(super) const RANDOM: Workload = Workload {
     name: "random",
     title: |scale| format!("{} random verified reads of 16 KiB", number(scale.reads)),
     contestants: &[
-        Contestant::new("pread, unverified", random_pread).needs(FLOOR),
+        Contestant::new("pread, unverified", |job, meter| {
+            random_pread(job, meter, false)
+        })
+        .needs(FLOOR),
+        Contestant::new("pread + hash", |job, meter| random_pread(job, meter, true)).needs(FLOOR),
         Contestant::new("bao-tree, outboard in a file", |job, meter| {
             random_bao_tree(job, meter, false)
         })
@@ -161,10 +165,10 @@ fn offsets(job: &Job) -> Vec<u64> {
         .collect()
 }
 
-fn random_pread(job: &Job, meter: &mut Meter) -> Result<Check> {
+fn random_pread(job: &Job, meter: &mut Meter, is_hashed: bool) -> Result<Check> {
     job.warm(Prep::Blob)?;
     let offsets = offsets(job);
-    let seen = meter.section(|| read_pieces(&job.blob(), &offsets))?;
+    let seen = meter.section(|| read_pieces(&job.blob(), &offsets, is_hashed))?;
     Ok(Check::new(seen))
 }
 

@@ -25,6 +25,7 @@ mod read;
 mod walk;
 
 pub(crate) use page::{Page, RUN_GROUPS, Run};
+pub(crate) use read::{Each, nobody};
 pub(crate) use walk::Groups;
 
 /// Groups that are read and hashed at once.

@@ -1,10 +1,11 @@
 //! Export: blobs become files outside the store. No damaged blob ever bears the name of a whole one, and no
 //! blob is without a home for a moment.
 
-use std::io;
+use std::{io, ops::ControlFlow};
 
 use crate::{
     Backend, BackendError, BlobReader, Error, ExternalPath, FileName, Hash, Result, WriteAt,
+    beside::piece,
     homes::Home,
     index::Entry,
     io::write_all_at,
@@ -18,8 +19,8 @@ use crate::{
     },
 };
 
-/// Bytes that are verified at once.
-const READ_PIECE: usize = 1024 * 1024;
+/// Bytes that are verified at once; see [`piece`].
+const READ_PIECE: u64 = 512 * 1024;
 /// Bytes written at once: larger writes cost more system time a byte on large-folio kernels.
 const WRITE_PIECE: usize = 64 * 1024;
 /// The size in bytes from which on data are moved out, as the peer has it.
@@ -250,17 +251,25 @@ impl<B: Backend> Inner<B> {
         if size >= MOVE_THRESHOLD && self.share_out(&mut out, watch)? {
             return Ok(out);
         }
-        let mut piece = vec![0; READ_PIECE];
+        // Some MiB at most.
+        let mut buf = vec![0; usize::try_from(piece(READ_PIECE)).unwrap_or(WRITE_PIECE)];
         let mut at = 0;
         loop {
-            let read = reader.read_verified(&mut piece, at)?;
-            if read == 0 {
+            let mut written = Ok(());
+            let from = at;
+            reader.pass(&mut buf, from, &mut |bytes| {
+                for bytes in bytes.chunks(WRITE_PIECE) {
+                    written = out.write(bytes, at);
+                    if written.is_err() {
+                        return ControlFlow::Break(());
+                    }
+                    at += bytes.len() as u64;
+                }
+                ControlFlow::Continue(())
+            })?;
+            written.map_err(BackendError::io("write", path))?;
+            if at == from {
                 return Ok(out);
-            }
-            for bytes in piece[..read].chunks(WRITE_PIECE) {
-                out.write(bytes, at)
-                    .map_err(BackendError::io("write", path))?;
-                at += bytes.len() as u64;
             }
             if watch(Progress::Exported {
                 bytes: at,

@@ -1,8 +1,6 @@
 //! Taking a stream apart as it comes, in whatever pieces.
 
 use std::ops::{ControlFlow, Range};
-#[cfg(feature = "parallel")]
-use std::sync::OnceLock;
 
 use crate::{
     Hash,
@@ -16,7 +14,7 @@ use crate::{
 };
 #[cfg(feature = "parallel")]
 use crate::{
-    beside::{ahead, has_more_cores},
+    beside::{Ahead, has_more_cores, in_order},
     tree::GROUP_LEN,
 };
 
@@ -87,12 +85,10 @@ impl Decoder {
         #[cfg(feature = "parallel")]
         if has_more_cores() && bytes.len() > 2 * GROUP_LEN {
             let leaves = self.leaves(bytes);
-            let mut next = leaves.iter();
-            let mut found = || Some(next.next()?.value());
-            return ahead(
+            return in_order(
                 &leaves,
-                |leaf| _ = leaf.value(),
-                || self.take(bytes, &mut found, each),
+                |(node, bytes)| value_of(*node, bytes),
+                |next| self.take(bytes, &mut || Some(*next()?.1), each),
             );
         }
         self.take(bytes, &mut || None, each)
@@ -154,7 +150,7 @@ impl Decoder {
     /// The leaves that come in one piece in these bytes, in their order. What comes depends on the size alone: whether it
     /// is right is seen when its turn is.
     #[cfg(feature = "parallel")]
-    fn leaves<'a>(&self, bytes: &'a [u8]) -> Vec<Leaf<'a>> {
+    fn leaves<'a>(&self, bytes: &'a [u8]) -> Vec<Ahead<(Node, &'a [u8]), Cv>> {
         let mut leaves = Vec::new();
         let mut rest = bytes;
         let mut stack: Vec<Node> = self.stack.iter().map(|(node, _)| *node).collect();
@@ -172,11 +168,7 @@ impl Decoder {
                 let halves = [right, left].into_iter();
                 stack.extend(halves.filter(|half| half.is_selected(&self.selection)));
             } else if !was_begun {
-                leaves.push(Leaf {
-                    node,
-                    bytes: now,
-                    value: OnceLock::new(),
-                });
+                leaves.push(Ahead::new((node, now)));
             }
         }
         leaves
@@ -211,22 +203,6 @@ impl Decoder {
             }
             _ => ControlFlow::Continue(()),
         })
-    }
-}
-
-/// A leaf that is there.
-#[cfg(feature = "parallel")]
-struct Leaf<'a> {
-    node: Node,
-    bytes: &'a [u8],
-    value: OnceLock<Cv>,
-}
-
-#[cfg(feature = "parallel")]
-impl Leaf<'_> {
-    /// Its value, hashed by whoever comes first.
-    fn value(&self) -> Cv {
-        *self.value.get_or_init(|| value_of(self.node, self.bytes))
     }
 }
 

@@ -103,6 +103,7 @@ macro_rules! store_conformance {
                 a_reader_equals_a_slice
                 every_position_is_reached
                 no_unverified_byte_is_handed_out
+                damage_among_many_groups_stays_where_it_is
                 no_flipped_bit_gets_through
                 a_cut_blob_never_looks_shorter
                 a_lying_size_is_never_exposed

@@ -3,15 +3,16 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use flatbao_core::{
-    Damage, Error, FileName, Hash, ReadAt,
+    Backend as _, Damage, Error, FileName, Hash, ReadAt,
     io::read_full_at,
     store::{Location, State, Status},
 };
 
 use super::{
-    Files, GROUP, StoreHarness, StoreOf, assert_fails, assert_files, assert_gone, assert_reads,
-    assert_there, bytes, collect, expect_outboard, expect_owned, files, fresh_uuid, no_files, open,
-    open_read_only, plant, plant_staged, put, put_external, sorted, uproot,
+    Files, GROUP, StoreHarness, StoreOf, assert_external, assert_fails, assert_files, assert_gone,
+    assert_reads, assert_there, bytes, collect, expect_outboard, expect_owned, external, files,
+    fresh_uuid, no_files, open, open_read_only, paths_file, plant, plant_staged, put, put_external,
+    sorted, uproot,
 };
 
 /// What a buffer holds before a read.
@@ -174,6 +175,55 @@ pub fn no_unverified_byte_is_handed_out<H: StoreHarness>() {
     assert!(store.blobs().all(|blob| blob.damaged));
     // Nothing is moved or removed for it.
     assert!(files(&harness)[&FileName::Data(hash)] == damaged);
+}
+
+/// One wrong bit among many groups that are read at once is where it is: what comes before it is read and exported no
+/// further than that, and where another home has the group right, all of it is.
+pub fn damage_among_many_groups_stays_where_it_is<H: StoreHarness>() {
+    let data = bytes(9, 130 * GROUP + 77);
+    let hash = Hash::of(&data);
+    for group in [0, 1, 15, 16, 63, 64, 100, 128, 129, 130] {
+        let harness = H::fresh();
+        put(&open(&harness), &data);
+        let mut wrong = data.clone();
+        wrong[group * GROUP + 76] ^= 4;
+        plant(&harness, &FileName::Data(hash), &wrong);
+        let store = open(&harness);
+        if group < 130 {
+            let reader = store.reader(hash).unwrap();
+            let mut buf = vec![1; data.len()];
+            let mut read = 0;
+            let error = loop {
+                match reader.read_verified(&mut buf[read..], read as u64) {
+                    Ok(more) => read += more,
+                    Err(error) => break error,
+                }
+                assert!(read <= group * GROUP);
+                assert!(buf[read..].iter().all(|byte| *byte == 0), "unverified");
+            };
+            let at = (group * GROUP) as u64;
+            assert!(
+                matches!(error, Error::Corrupt { damage: Damage::Group { offset, .. }, .. } if offset == at),
+                "{error:?}"
+            );
+            assert_eq!(read, group * GROUP);
+            assert!(buf[..read] == data[..read]);
+        }
+        let out = external(&harness, "out");
+        assert_fails!(store.export(hash, &out), Error::Corrupt { .. });
+        assert!(harness.open().external(&out).is_err());
+        drop(store);
+        let path = put_external(&harness, "right", &data);
+        plant(
+            &harness,
+            &FileName::Paths(hash),
+            &paths_file(&[path.as_str()]),
+        );
+        let store = open(&harness);
+        assert_reads(&store, &data);
+        store.export(hash, &out).unwrap();
+        assert_external(&harness, &out, &data);
+    }
 }
 
 /// Whichever bit of a blob's files is flipped, every read gives the right bytes or an error, and the rest
