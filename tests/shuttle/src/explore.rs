@@ -12,6 +12,11 @@ use shuttle::{
     scheduler::{Schedule, Scheduler, Task},
 };
 
+use crate::{
+    reduce::{Reduced, Stop, Ways},
+    touch::Touch,
+};
+
 /// Bytes of a thread's stack.
 const STACK: usize = 512 * 1024;
 
@@ -30,7 +35,7 @@ pub enum Points {
 /// What was explored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explored {
-    /// How many schedules, no two the same.
+    /// How many schedules, no two the same; where these are all there are at calls, no two of one [`Class`].
     pub schedules: usize,
     /// How often at most a thread was kept from going on; `None` when these are all the schedules there are.
     pub preemptions: Option<usize>,
@@ -44,43 +49,98 @@ thread_local! {
 #[derive(Default)]
 struct Run {
     is_at_call: bool,
-    trace: Vec<String>,
+    /// What was touched since somebody was last asked who is next.
+    touched: Vec<Touch>,
+    trace: Vec<(usize, String)>,
+    class: Class,
+}
+
+/// What schedules have in common that only differ in the order of what has nothing to do with each other: for each
+/// thread, what each of its segments builds on.
+pub type Class = Vec<Vec<Vec<usize>>>;
+
+/// Which of those who act at once this is. Nobody is who ends with a panic, and makes calls as well.
+fn actor() -> Option<usize> {
+    let who = || usize::from(shuttle::current::me());
+    let who = (!std::thread::panicking()).then(who);
+    who.filter(|who| *who != MAIN)
 }
 
 /// Another thread may be let run here, before this is done.
 pub(crate) fn call(what: impl FnOnce() -> String) {
-    // A thread that ends with a panic makes calls as well.
-    if std::thread::panicking() {
-        return;
-    }
+    let Some(who) = actor() else { return };
     RUN.with_borrow_mut(|run| run.is_at_call = true);
     // A hint to yield would make schedulers prefer other threads.
     shuttle::thread::sleep(std::time::Duration::ZERO);
-    let task = shuttle::current::me();
-    if task != MAIN.into() {
-        RUN.with_borrow_mut(|run| {
-            run.trace.push(format!("{}: {}", usize::from(task), what()));
-        });
+    RUN.with_borrow_mut(|run| run.trace.push((who, what())));
+}
+
+/// Something is read or changed that others may see.
+pub(crate) fn note(touch: impl FnOnce() -> Touch) {
+    if actor().is_some() {
+        RUN.with_borrow_mut(|run| run.touched.push(touch()));
     }
 }
 
 /// The calls of this run until now, by thread.
 pub fn trace() -> String {
-    RUN.with_borrow(|run| run.trace.join("\n  "))
+    let line = |(who, what): &(usize, String)| format!("{who}: {what}");
+    let lines = RUN.with_borrow(|run| run.trace.iter().map(line).collect::<Vec<_>>());
+    lines.join("\n  ")
+}
+
+/// The calls of this run until now of one thread.
+pub fn trace_of(who: usize) -> Vec<String> {
+    let own = |(other, what): &(usize, String)| (*other == who).then(|| what.clone());
+    RUN.with_borrow(|run| run.trace.iter().filter_map(own).collect())
+}
+
+/// The class of this run, once its threads are done, where what is explored is all there is at calls.
+pub fn class() -> Class {
+    RUN.with_borrow(|run| run.class.clone())
 }
 
 /// Runs `body` under every schedule, as long as there are at most about `most`: otherwise under every one with at most
-/// so many preemptions, for the largest number with which there are not more.
+/// so many preemptions, for the largest number with which there are not more. At calls every schedule is there when one
+/// of each [`Class`] is.
 ///
 /// # Panics
 /// When `body` does, or waits for ever; what led there is printed.
 pub fn explore(points: Points, most: usize, body: impl Fn() + Send + Sync + 'static) -> Explored {
     let body = Arc::new(body);
+    let reduced = || reduced(Reduced::new(most, Ways::Races), &body);
+    let all = (points == Points::Calls).then(reduced).flatten();
+    match all {
+        Some(schedules) => Explored {
+            schedules,
+            preemptions: None,
+        },
+        None => bounded(points, most, &body),
+    }
+}
+
+/// Runs `body` under every schedule that there is at calls, also those of one [`Class`], and tells how many there are:
+/// what tells whether one of each is enough. `None` when there are more than `most`.
+///
+/// # Panics
+/// As [`explore`].
+pub fn explore_each(most: usize, body: impl Fn() + Send + Sync + 'static) -> Option<usize> {
+    reduced(Reduced::new(most, Ways::All), &Arc::new(body))
+}
+
+/// How many schedules there are; `None` when there are more than the search may try.
+fn reduced(search: Reduced, body: &Arc<impl Fn() + Send + Sync + 'static>) -> Option<usize> {
+    let search = Arc::new(Mutex::new(search));
+    run(Explorer(Arc::clone(&search)), body);
+    let search = search.lock().unwrap();
+    search.is_done().then(|| search.schedules())
+}
+
+fn bounded(points: Points, most: usize, body: &Arc<impl Fn() + Send + Sync + 'static>) -> Explored {
     let mut before = 1;
     for bound in 0.. {
         let search = Arc::new(Mutex::new(Search::new(points, bound)));
-        let scheduler = Explorer(Arc::clone(&search));
-        run(scheduler, &body);
+        run(Explorer(Arc::clone(&search)), body);
         let search = search.lock().unwrap();
         let schedules = search.schedules;
         if !search.is_bounded {
@@ -123,7 +183,16 @@ pub fn run(scheduler: impl Scheduler + 'static, body: &Arc<impl Fn() + Send + Sy
     }
 }
 
-struct Explorer(Arc<Mutex<Search>>);
+struct Explorer<W>(Arc<Mutex<W>>);
+
+/// A walk through schedules.
+trait Walk: Send {
+    /// Goes on to the next schedule, if there is one.
+    fn advance(&mut self) -> bool;
+
+    /// Who is next: the one that `ran` until now, who can go on or not, or another one. `None` when nobody can.
+    fn next(&mut self, ran: Option<usize>, goes_on: bool, others: &[usize]) -> Option<usize>;
+}
 
 /// A walk through the tree of choices, depth first.
 struct Search {
@@ -152,7 +221,18 @@ impl Search {
         }
     }
 
-    /// Goes on to the next schedule, if there is one.
+    fn choose(&mut self, of: usize) -> usize {
+        if self.depth == self.choices.len() {
+            self.choices.push((0, of));
+        }
+        let (taken, known) = self.choices[self.depth];
+        assert_eq!(known, of, "the same schedule must lead to the same place");
+        self.depth += 1;
+        taken
+    }
+}
+
+impl Walk for Search {
     fn advance(&mut self) -> bool {
         if self.schedules > 0 {
             while self
@@ -171,18 +251,60 @@ impl Search {
         true
     }
 
-    fn choose(&mut self, of: usize) -> usize {
-        if self.depth == self.choices.len() {
-            self.choices.push((0, of));
+    fn next(&mut self, ran: Option<usize>, goes_on: bool, others: &[usize]) -> Option<usize> {
+        let (is_at_call, _) = take_touched();
+        let current = ran.filter(|_| goes_on);
+        let mut ways: Vec<usize> = current.into_iter().collect();
+        if current.is_none() || self.points == Points::Locks || is_at_call {
+            ways.extend(others);
         }
-        let (taken, known) = self.choices[self.depth];
-        assert_eq!(known, of, "the same schedule must lead to the same place");
-        self.depth += 1;
-        taken
+        if current.is_some() && ways.len() > 1 && self.preemptions == self.bound {
+            self.is_bounded = true;
+            ways.truncate(1);
+        }
+        let next = match ways.len() {
+            0 => return None,
+            1 => ways[0],
+            of => ways[self.choose(of)],
+        };
+        if current.is_some_and(|current| current != next) {
+            self.preemptions += 1;
+        }
+        Some(next)
     }
 }
 
-impl Scheduler for Explorer {
+impl Walk for Reduced {
+    fn advance(&mut self) -> bool {
+        self.advance()
+    }
+
+    fn next(&mut self, ran: Option<usize>, goes_on: bool, others: &[usize]) -> Option<usize> {
+        let (is_at_call, touched) = take_touched();
+        let stop = match (goes_on, is_at_call) {
+            (true, true) => Stop::Call,
+            (true, false) => Stop::Lock,
+            (false, _) => Stop::End,
+        };
+        let next = self.next(ran.map(|ran| (ran, stop)), touched, others);
+        // Once all are done.
+        if ran.is_some() && next.is_none() {
+            let class = self.class();
+            RUN.with_borrow_mut(|run| run.class = class);
+        }
+        next
+    }
+}
+
+/// Whether a thread is at a call, and what it has touched until then.
+fn take_touched() -> (bool, Vec<Touch>) {
+    RUN.with_borrow_mut(|run| {
+        let touched = std::mem::take(&mut run.touched);
+        (std::mem::take(&mut run.is_at_call), touched)
+    })
+}
+
+impl<W: Walk> Scheduler for Explorer<W> {
     fn new_execution(&mut self) -> Option<Schedule> {
         let goes_on = self.0.lock().unwrap().advance();
         goes_on.then(|| Schedule::new(0))
@@ -194,29 +316,18 @@ impl Scheduler for Explorer {
         current: Option<TaskId>,
         _is_yielding: bool,
     ) -> Option<TaskId> {
-        let mut search = self.0.lock().unwrap();
-        let is_at_call = RUN.with_borrow_mut(|run| std::mem::take(&mut run.is_at_call));
         let main = TaskId::from(MAIN);
-        let current = current.filter(|id| runnable.iter().any(|task| task.id() == *id));
-        let mut ways: Vec<TaskId> = current.into_iter().collect();
-        let may_switch = search.points == Points::Locks || is_at_call;
-        if current.is_none() || current != Some(main) && may_switch {
-            let others = runnable.iter().map(|task| task.id());
-            ways.extend(others.filter(|id| *id != main && Some(*id) != current));
+        let goes_on = runnable.iter().any(|task| Some(task.id()) == current);
+        // Until it waits for the others, and when they are done.
+        if current == Some(main) && goes_on {
+            return current;
         }
-        if current.is_some() && ways.len() > 1 && search.preemptions == search.bound {
-            search.is_bounded = true;
-            ways.truncate(1);
-        }
-        let next = match ways.len() {
-            0 => main,
-            1 => ways[0],
-            of => ways[search.choose(of)],
-        };
-        if current.is_some_and(|current| current != next) {
-            search.preemptions += 1;
-        }
-        Some(next)
+        let others = runnable.iter().map(|task| task.id());
+        let others = others.filter(|id| *id != main && Some(*id) != current);
+        let others: Vec<usize> = others.map(usize::from).collect();
+        let ran = current.filter(|id| *id != main).map(usize::from);
+        let next = self.0.lock().unwrap().next(ran, goes_on, &others);
+        Some(next.map_or(main, TaskId::from))
     }
 
     fn next_u64(&mut self) -> u64 {

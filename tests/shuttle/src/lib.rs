@@ -11,4 +11,6 @@ pub mod explore;
 pub mod facts;
 pub mod pair;
 pub mod points;
+mod reduce;
+mod touch;
 pub mod world;

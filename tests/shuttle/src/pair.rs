@@ -26,6 +26,14 @@ pub struct Pair {
     pub also: &'static [&'static str],
 }
 
+/// What has come of one schedule.
+pub struct Once {
+    /// What both have told, and what is there then.
+    pub outcome: String,
+    /// What a power loss leaves when the one has ended, when the other one has, and the disk when both have.
+    pub disks: [SimDisk; 3],
+}
+
 /// What somebody has told, and what a power loss leaves at that moment.
 type End = (String, SimDisk);
 
@@ -42,7 +50,7 @@ impl Pair {
         let all = Arc::clone(&outcomes);
         let explored = explore(points, most, move || {
             let allowed = allowed.get_or_init(|| self.sequential());
-            let outcome = self.at_once();
+            let Once { outcome, .. } = self.at_once();
             let is_allowed = allowed.contains(&outcome) || self.also.contains(&outcome.as_str());
             let mut all = all.lock().unwrap();
             all.entry(outcome)
@@ -98,8 +106,11 @@ impl Pair {
         all
     }
 
-    /// One schedule.
-    fn at_once(self) -> String {
+    /// One schedule, in which nothing may go wrong.
+    ///
+    /// # Panics
+    /// When it does.
+    pub fn at_once(self) -> Once {
         let mut world = World::new(self.setup);
         let kept = [std::mem::take(&mut world.kept), Kept::default()];
         let ends: Arc<Mutex<[Option<End>; 2]>> = Arc::default();
@@ -127,9 +138,11 @@ impl Pair {
                 }
             }
         }
-        let outcome = outcome(&ends.map(|(told, _)| told), &world);
+        let [(a, left_by_a), (b, left_by_b)] = ends;
+        let outcome = outcome(&[a, b], &world);
+        let disks = [left_by_a, left_by_b, world.disk.fork()];
         check(world, kept);
-        outcome
+        Once { outcome, disks }
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{LazyLock, Mutex},
 };
 
 use flatbao_core::{
-    BlobFormat, ChunkRanges, Error, ExternalPath, FlatDir, Hash, HashAndFormat, HashSeq, Store,
-    Tag, TempTag,
+    BlobFormat, ChunkRanges, Entropy, Env, Error, ExternalPath, FlatDir, Hash, HashAndFormat,
+    HashSeq, Store, Tag, TempTag,
     progress::unwatched,
     store::{GcPlan, Location, ReceiveOptions, State},
 };
-use flatbao_mem::{MemBackend, SimDir, SimDisk, seeded_env};
+use flatbao_mem::{MemBackend, SimClock, SimDir, SimDisk, SimEntropy, seeded_env};
 
 use crate::points::PointDir;
 
@@ -151,13 +152,32 @@ impl Setup {
 
 /// Opens the store on a disk: nothing is left over there, and nothing half.
 pub fn open(disk: &SimDisk) -> PointStore {
-    let (store, recovery) = Store::open(backend(disk), seeded_env(1)).unwrap();
+    let (store, recovery) = Store::open(backend(disk), env()).unwrap();
     assert!(recovery.removed.is_empty(), "left over: {recovery:?}");
     assert!(recovery.completed.is_empty(), "interrupted: {recovery:?}");
     assert!(recovery.unpaired.is_empty(), "half: {recovery:?}");
     assert!(recovery.orphan_outboards.is_empty(), "half: {recovery:?}");
     assert_eq!(recovery.odd_count, 0, "foreign: {recovery:?}");
     store
+}
+
+/// Each thread draws for itself: what it draws must not depend on who was first.
+#[derive(Default)]
+struct Draws(Mutex<BTreeMap<usize, SimEntropy>>);
+
+impl Entropy for Draws {
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
+        let who = usize::from(shuttle::current::me());
+        let mut all = self.0.lock().unwrap();
+        let own = all
+            .entry(who)
+            .or_insert_with(|| SimEntropy::new(10 + who as u64));
+        own.fill(bytes)
+    }
+}
+
+fn env() -> Env {
+    Env::new(SimClock::new(), Draws::default())
 }
 
 /// What is on a disk, as somebody finds it who opens the store for reading.
@@ -174,9 +194,9 @@ pub fn open_read_only(disk: &SimDisk) -> PointStore {
 
 fn backend(disk: &SimDisk) -> FlatDir<PointDir> {
     let store = disk.file_system("disk").plant_dir("store").unwrap();
-    let mut backend = FlatDir::new(PointDir(store));
+    let mut backend = FlatDir::new(PointDir::new(store, "store"));
     backend
-        .grant_external("/external", PointDir(outside(disk)))
+        .grant_external("/external", PointDir::new(outside(disk), "outside"))
         .unwrap();
     backend
 }

@@ -15,10 +15,10 @@ use flatbao_shuttle::{
 };
 
 /// Schedules of a pair: all there are, if there are not more than about so many. Where calls begin and end, all that
-/// there are can be waited for, be it for hours; at every lock they are beyond counting.
+/// there are can be waited for, one of each class; at every lock they are beyond counting.
 fn most(points: Points) -> usize {
     match (env::var_os("FLATBAO_INTERLEAVE_ALL"), points) {
-        (Some(_), Points::Calls) => 5_000_000,
+        (Some(_), Points::Calls) => 1_000_000,
         (Some(_), Points::Locks) => 20_000,
         (None, _) => 400,
     }
