@@ -20,7 +20,7 @@ pub(crate) fn test() -> Result<()> {
     let started = Instant::now();
     wasm::targets()?;
     lock_files()?;
-    step("formatting", "fmt --all --check")?;
+    formatting()?;
     step(
         "lints",
         "clippy --workspace --all-targets --all-features --locked -- -D warnings",
@@ -121,7 +121,7 @@ fn read_names(dir: &Path) -> Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry?.path())).collect()
 }
 
-/// The workspaces that have a lock file of their own, which no build here would find to be out of date.
+/// The workspaces that have a lock file of their own, which no build here would find to be out of date, or would format.
 const WORKSPACES: [&str; 4] = ["bench", "fuzz", "tests/interop", "tests/shuttle"];
 
 /// Whether those lock files know what the packages of this workspace need by now.
@@ -138,6 +138,16 @@ fn lock_files() -> Result<()> {
         if !output.status.success() {
             println!("xtask: not checked, since the index of packages cannot be read: {told}");
         }
+    }
+    Ok(())
+}
+
+fn formatting() -> Result<()> {
+    step("formatting", "fmt --all --check")?;
+    for workspace in WORKSPACES {
+        let mut format = cargo("fmt --all --check");
+        format.current_dir(root().join(workspace));
+        run(&format!("formatting of {workspace}"), &mut format)?;
     }
     Ok(())
 }
@@ -176,8 +186,6 @@ pub(crate) fn explore(options: &[&str]) -> Result<()> {
 /// What threads can do to each other, schedule by schedule: those with few preemptions, or as many as can be waited for.
 pub(crate) fn interleave(all: bool) -> Result<()> {
     let dir = root().join("tests/shuttle");
-    let mut format = cargo("fmt --all --check");
-    run("formatting of the interleavings", format.current_dir(&dir))?;
     let mut test = cargo("test --locked --tests");
     test.current_dir(&dir);
     if all {

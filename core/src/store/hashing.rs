@@ -145,7 +145,7 @@ impl<'a, B: Backend> Hashing<'a, B> {
             }
         }
         // A single group may be all there is: it is hashed as such.
-        if first == 0 && count == 1 {
+        if count == 0 || (first == 0 && count == 1) {
             return Ok(false);
         }
         let size = self.tree.size() + count as u64 * GROUP;

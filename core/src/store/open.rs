@@ -1,11 +1,10 @@
 //! Opening: lock, list, fold, mend.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use crate::{
     Backend, BackendError, EntryKind, Env, Error, FileName, Hash, ListedName, NotWritable, Result,
     TagDamage, TagFile, TagMap, WriteAt,
-    gather::gathered,
     index::{Entry, Gathering, Index},
     io::{read_capped, write_all_at},
     kernel::{Kernel, KnownTags, Tags},
@@ -302,8 +301,8 @@ fn remove_leftovers<B: Backend>(
     mut names: Vec<FileName>,
     recovery: &mut Recovery,
 ) -> Result<()> {
-    let unique: BTreeSet<FileName> = gathered(names.drain(..));
-    names.extend(unique);
+    names.sort_unstable();
+    names.dedup();
     while !names.is_empty() {
         match backend.remove(&names) {
             Ok(()) => recovery.removed.append(&mut names),
