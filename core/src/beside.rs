@@ -4,6 +4,8 @@
 //! [for several threads](crate::ReadAt::as_shared). Whatever else touches a back end stays on the thread that was called,
 //! and its calls come in the order in which they always came.
 
+use std::ops::Mul;
+
 /// Groups that are worth telling another core of.
 #[cfg(feature = "parallel")]
 pub(crate) const SHARE: usize = 16;
@@ -122,6 +124,7 @@ pub(crate) fn has_more_cores() -> bool {
 
 /// This many bytes, or groups, where one core has them all; where there are more, as many more as make it worth telling
 /// them. What is read by one core stays in its cache until it is hashed, if it is not too much.
-pub(crate) fn piece(of_one: u64) -> u64 {
-    if has_more_cores() { 4 * of_one } else { of_one }
+pub(crate) fn piece<T: Mul<Output = T> + From<u8>>(of_one: T) -> T {
+    let times = if has_more_cores() { 4 } else { 1 };
+    of_one * T::from(times)
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Bytes that are verified at once; see [`piece`].
-const READ_PIECE: u64 = 512 * 1024;
+const READ_PIECE: usize = 512 * 1024;
 /// Bytes written at once: larger writes cost more system time a byte on large-folio kernels.
 const WRITE_PIECE: usize = 64 * 1024;
 /// The size in bytes from which on data are moved out, as the peer has it.
@@ -251,8 +251,7 @@ impl<B: Backend> Inner<B> {
         if size >= MOVE_THRESHOLD && self.share_out(&mut out, watch)? {
             return Ok(out);
         }
-        // Some MiB at most.
-        let mut buf = vec![0; usize::try_from(piece(READ_PIECE)).unwrap_or(WRITE_PIECE)];
+        let mut buf = vec![0; piece(READ_PIECE)];
         let mut at = 0;
         loop {
             let mut written = Ok(());

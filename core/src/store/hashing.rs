@@ -10,17 +10,17 @@ use crate::{
     outboard::OutboardWriter,
     progress::{Progress, Watch},
     store::{ImportOptions, Inner, Stage},
-    tree::{Cv, GROUP, GROUP_LEN},
+    tree::{Cv, GROUP},
 };
 #[cfg(feature = "parallel")]
 use crate::{
     beside::{SHARE, cores, each, has_more_cores},
     leaves::group_values,
-    tree::PAGE_GROUPS,
+    tree::{GROUP_LEN, PAGE_GROUPS},
 };
 
 /// Bytes read from a source at once; see [`piece`].
-const READ_PIECE: u64 = 256 * 1024;
+const READ_PIECE: usize = 256 * 1024;
 
 /// Fills what it is given from an offset on; less means the end.
 pub(crate) type Read<'a> = dyn FnMut(&mut [u8], u64) -> io::Result<usize> + 'a;
@@ -92,7 +92,7 @@ impl<'a, B: Backend> Hashing<'a, B> {
         #[cfg(feature = "parallel")]
         if let Some(source) = source.as_shared()
             && has_more_cores()
-            && source.size().map_err(Error::Source)? >= piece(READ_PIECE)
+            && source.size().map_err(Error::Source)? >= piece(READ_PIECE) as u64
         {
             while self.page_of(source, buffers, watch)? {}
         }
@@ -166,8 +166,7 @@ impl<'a, B: Backend> Hashing<'a, B> {
         watch: &mut Watch<'_>,
     ) -> Result<()> {
         let Buffers { now, next, .. } = buffers;
-        // At most a MiB.
-        let piece = usize::try_from(piece(READ_PIECE)).unwrap_or(GROUP_LEN);
+        let piece = piece(READ_PIECE);
         now.resize(piece, 0);
         let mut len = read(now, self.tree.size()).map_err(Error::Source)?;
         while len > 0 {

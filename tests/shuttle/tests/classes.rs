@@ -121,7 +121,7 @@ fn larger_ones() {
     use Setup::{Found, Held, Proved, Tagged};
     // They take minutes.
     if env::var_os("FLATBAO_INTERLEAVE_ALL").is_none() {
-        return;
+        return println!("skipped: only `cargo xtask interleave` waits for them");
     }
     pair(Found, COLLECT, READ);
     pair(Tagged, COLLECT, UNTAG);
