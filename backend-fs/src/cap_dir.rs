@@ -356,11 +356,19 @@ fn kind_of(told: FileType) -> EntryKind {
     }
 }
 
-/// On Linux the system's own records are handed over as they stand in a buffer: `cap-std` allocates for each of them
-/// what it takes to open it, which a listing of a million names has no use for.
+/// On Linux the system's own records are read: `cap-std` allocates for each of them what it takes to open it, which a
+/// listing of a million names has no use for. Where a directory is large, another thread reads ahead: the kernel takes
+/// longer to sort the names of a directory than anybody takes to look at them.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listing {
-    use std::{ffi::OsStr, io, ops::ControlFlow, os::unix::ffi::OsStrExt as _};
+    use std::{
+        ffi::OsStr,
+        io,
+        ops::ControlFlow,
+        os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
+        sync::mpsc::sync_channel,
+        thread,
+    };
 
     use flatbao_core::EntryKind;
     use rustix::{
@@ -372,6 +380,73 @@ mod listing {
 
     /// Room for records that are asked for at once; the longest one is 280 bytes long.
     const BUFFER: usize = 64 * 1024;
+    /// Bytes of names that are handed over at once.
+    const BLOCK: usize = 64 * 1024;
+    /// Blocks that are read before they are looked at.
+    const AHEAD: usize = 4;
+
+    /// Names that follow each other.
+    #[derive(Default)]
+    struct Block {
+        names: Vec<u8>,
+        /// What each of them is, and how long.
+        entries: Vec<(FileType, usize)>,
+    }
+
+    impl Block {
+        /// The next names; none at the end.
+        fn read(records: &mut RawDir<'_, OwnedFd>) -> io::Result<Self> {
+            let mut block = Self::default();
+            while !block.is_full()
+                && let Some(record) = records.next()
+            {
+                let record = match record {
+                    Ok(record) => record,
+                    // The directory itself was removed.
+                    Err(Errno::NOENT) => break,
+                    Err(error) => return Err(error.into()),
+                };
+                let name = record.file_name().to_bytes();
+                if name != b"." && name != b".." {
+                    block.names.extend(name);
+                    block.entries.push((record.file_type(), name.len()));
+                }
+            }
+            Ok(block)
+        }
+
+        fn is_full(&self) -> bool {
+            self.names.len() >= BLOCK
+        }
+
+        fn tell<T>(
+            &self,
+            dir: &CapDir,
+            each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
+        ) -> io::Result<Option<T>> {
+            let mut rest = &self.names[..];
+            for (told, len) in &self.entries {
+                let (name, later) = rest.split_at(*len);
+                rest = later;
+                let name = OsStr::from_bytes(name);
+                let kind = match told {
+                    FileType::RegularFile => EntryKind::File,
+                    FileType::Symlink => EntryKind::Link,
+                    FileType::Directory => EntryKind::Directory,
+                    // The file system does not tell. What was removed since may be missing from a listing.
+                    FileType::Unknown => match dir.kind(name)? {
+                        Some(kind) => kind,
+                        None => continue,
+                    },
+                    _ => EntryKind::Other,
+                };
+                if let ControlFlow::Break(found) = each(name, kind) {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        }
+    }
 
     pub(super) fn each<T>(
         dir: &CapDir,
@@ -381,35 +456,57 @@ mod listing {
         // A handle of its own, and with it a position of its own.
         let handle = openat(&dir.dir, ".", flags, Mode::empty())?;
         let mut buffer = Vec::with_capacity(BUFFER);
-        let mut entries = RawDir::new(handle, buffer.spare_capacity_mut());
-        while let Some(entry) = entries.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                // The directory itself was removed.
-                Err(Errno::NOENT) => break,
-                Err(error) => return Err(error.into()),
-            };
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            let name = OsStr::from_bytes(name);
-            let kind = match entry.file_type() {
-                FileType::RegularFile => EntryKind::File,
-                FileType::Symlink => EntryKind::Link,
-                FileType::Directory => EntryKind::Directory,
-                // The file system does not tell. What was removed since may be missing from a listing.
-                FileType::Unknown => match dir.kind(name)? {
-                    Some(kind) => kind,
-                    None => continue,
-                },
-                _ => EntryKind::Other,
-            };
-            if let ControlFlow::Break(found) = each(name, kind) {
+        let mut records = RawDir::new(handle, buffer.spare_capacity_mut());
+        let mut block = Block::read(&mut records)?;
+        if block.is_full()
+            && thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+            && let Some(outcome) = read_ahead(&mut records, &block, dir, each)
+        {
+            return outcome;
+        }
+        while !block.entries.is_empty() {
+            if let Some(found) = block.tell(dir, each)? {
                 return Ok(Some(found));
             }
+            block = Block::read(&mut records)?;
         }
         Ok(None)
+    }
+
+    /// Reads in another thread, beginning behind the first block; `None` and nothing done where there is none to be
+    /// had.
+    fn read_ahead<T>(
+        records: &mut RawDir<'_, OwnedFd>,
+        first: &Block,
+        dir: &CapDir,
+        each: &mut dyn FnMut(&OsStr, EntryKind) -> ControlFlow<T>,
+    ) -> Option<io::Result<Option<T>>> {
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            let read = move || {
+                loop {
+                    let block = Block::read(records);
+                    let is_last = !block.as_ref().is_ok_and(Block::is_full);
+                    // Nobody takes it any more when enough was seen.
+                    if sender.send(block).is_err() || is_last {
+                        return;
+                    }
+                }
+            };
+            thread::Builder::new().spawn_scoped(scope, read).ok()?;
+            let mut tell = || {
+                if let Some(found) = first.tell(dir, each)? {
+                    return Ok(Some(found));
+                }
+                for block in &receiver {
+                    if let Some(found) = block?.tell(dir, each)? {
+                        return Ok(Some(found));
+                    }
+                }
+                Ok(None)
+            };
+            Some(tell())
+        })
     }
 }
 

@@ -174,15 +174,23 @@ impl Index {
             }
             other => {
                 if let (Some(hash), Some(flag)) = (other.hash(), Entry::of(other)) {
-                    let left = self.get(hash).without(flag);
-                    if left.has(Entry::FILES) {
-                        self.set(hash, left.without(Entry::VERIFIED));
-                    } else if let Some(entry) = self.listed.get_mut(hash) {
-                        *entry = Entry::default();
-                    } else {
-                        self.added.remove(&hash);
-                    }
+                    self.forget(hash, flag);
                 }
+            }
+        }
+    }
+
+    fn forget(&mut self, hash: Hash, flag: Entry) {
+        let left = |entry: Entry| match entry.without(flag) {
+            left if left.has(Entry::FILES) => left.without(Entry::VERIFIED),
+            _ => Entry::default(),
+        };
+        if let Some(entry) = self.listed.get_mut(hash) {
+            *entry = left(*entry);
+        } else if let Some(entry) = self.added.get_mut(&hash) {
+            *entry = left(*entry);
+            if *entry == Entry::default() {
+                self.added.remove(&hash);
             }
         }
     }

@@ -114,18 +114,10 @@ fn sort(items: &mut [Item], at: usize) {
 
 fn insert_each(items: &mut [Item]) {
     for mut at in 1..items.len() {
-        while at > 0 && is_before(&items[at].0, &items[at - 1].0) {
+        while at > 0 && items[at].0 < items[at - 1].0 {
             items.swap(at, at - 1);
             at -= 1;
         }
-    }
-}
-
-fn is_before(a: &Hash, b: &Hash) -> bool {
-    // Eight bytes nearly always tell.
-    match (a.as_bytes().first_chunk(), b.as_bytes().first_chunk()) {
-        (Some(x), Some(y)) if x != y => u64::from_be_bytes(*x) < u64::from_be_bytes(*y),
-        _ => a < b,
     }
 }
 

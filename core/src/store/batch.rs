@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Bytes written at once: larger writes cost more system time a byte on large-folio kernels.
-const WRITE_PIECE: usize = 64 * 1024;
+/// Bytes written at once: a system call each takes longer for less, and the cache of a core does not hold more for long.
+const WRITE_PIECE: usize = 128 * 1024;
 /// Bytes from which on a file is worth being shared and not copied.
 const SHARED: u64 = 64 * 1024;
 /// Imports of a batch whose files stay open; of more, all are set aside.

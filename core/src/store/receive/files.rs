@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Bytes in one place that are written at once.
-const WRITE_PIECE: usize = 64 * 1024;
+const WRITE_PIECE: usize = 128 * 1024;
 
 /// Its files, and what is not written to them yet.
 pub(super) struct Files<B: Backend> {
