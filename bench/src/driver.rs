@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Where to write what was measured.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Adds the rounds to those that are written there: of the same works, the same code, and the same machine.
+    #[arg(long, requires = "out")]
+    add: bool,
 }
 
 /// Measures and prints.
@@ -48,7 +51,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         scale: Scale::of(options.quick),
     };
     let rounds = usize::try_from(options.repeat)?;
-    run.prepare(&chosen)?;
     let mut results = Results {
         facts: Facts::gather(run.root)?,
         is_quick: options.quick,
@@ -56,6 +58,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         rounds,
         workloads: chosen.iter().map(|one| run.nothing_yet(one)).collect(),
     };
+    if let Some(out) = options.out.as_ref().filter(|_| options.add) {
+        results.add(results::read(out)?)?;
+    }
+    run.prepare(&chosen)?;
     // What removes many files comes when nothing else is to come.
     let (last, first): (Vec<_>, Vec<_>) = (0..chosen.len()).partition(|&at| uses_up(chosen[at]));
     for phase in [first, last] {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 /// When, where and with what it was measured.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
     pub(crate) date: String,
     pub(crate) cores: usize,
@@ -41,6 +41,13 @@ impl Facts {
             compiler: told(Command::new("rustc").arg("--version")),
             peers: versions(),
         })
+    }
+
+    /// Whether these are the same, whenever that was.
+    pub(crate) fn are_those_of(&self, other: &Self) -> bool {
+        let mut same = self.clone();
+        same.date.clone_from(&other.date);
+        same == *other
     }
 
     /// In sentences.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{facts::Facts, meter::Sample, scale::Scale};
@@ -36,6 +36,32 @@ pub(crate) struct Series {
 }
 
 impl Results {
+    /// Takes in the rounds of a run before this one, which has not begun.
+    pub(crate) fn add(&mut self, before: Self) -> Result<()> {
+        let Self {
+            facts,
+            scale,
+            workloads,
+            rounds,
+            ..
+        } = before;
+        ensure!(
+            scale == self.scale && facts.are_those_of(&self.facts),
+            "what was measured before was something else, or on another machine: {facts:?}"
+        );
+        let names = |all: &[Measured]| -> Vec<(String, Vec<String>)> {
+            let own = |one: &Measured| one.contestants.iter().map(|who| who.name.clone()).collect();
+            all.iter().map(|one| (one.name.clone(), own(one))).collect()
+        };
+        ensure!(
+            names(&workloads) == names(&self.workloads),
+            "other workloads were measured before, or by others"
+        );
+        self.rounds += rounds;
+        self.workloads = workloads;
+        Ok(())
+    }
+
     pub(crate) fn workload(&self, name: &str) -> Option<&Measured> {
         self.workloads.iter().find(|measured| measured.name == name)
     }

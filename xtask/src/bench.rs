@@ -15,6 +15,7 @@ bench/plots/ and the tables of BENCHMARKS.md.
 options:
   --quick        small sizes, to see that everything runs and that results are equal
   --repeat N     rounds; medians are taken of these
+  --add          adds the rounds of the workloads to those that are there, of the same code on the same machine
   --only NAME    only this workload; can be given several times. Nothing is written then, but printed
   --dir DIR      where to work: some 30 GB are taken there, and given back in the end. By itself this is in target/
   --no-growth    all workloads, and not how flatbao grows
@@ -30,6 +31,7 @@ pub(crate) struct Options {
     repeat: Option<String>,
     only: Vec<String>,
     dir: Option<String>,
+    add: bool,
     no_growth: bool,
     only_growth: bool,
     page: bool,
@@ -48,6 +50,7 @@ impl Options {
                 "--repeat" => options.repeat = Some(value()?),
                 "--only" => options.only.push(value()?),
                 "--dir" => options.dir = Some(value()?),
+                "--add" => options.add = true,
                 "--no-growth" => options.no_growth = true,
                 "--only-growth" => options.only_growth = true,
                 "--page" => options.page = true,
@@ -95,6 +98,9 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         }
         if !is_partial {
             command.args(["--out", "bench/results.json"]);
+            if options.add {
+                command.arg("--add");
+            }
         }
         run("workloads", &mut command)?;
         if is_partial {

@@ -5,4 +5,5 @@ pub(crate) mod cacache;
 pub(crate) mod flat;
 pub(crate) mod flatbao;
 pub(crate) mod floor;
+pub(crate) mod groups;
 pub(crate) mod iroh;

@@ -14,6 +14,7 @@ use crate::{
         flat::{self, Flat},
         flatbao,
         floor::{cp, read_and_hash},
+        groups,
         iroh::Iroh,
     },
     prep::Prep,
@@ -82,6 +83,7 @@ pub(super) const REFERENCE: Workload = Workload {
         Contestant::new("read + hash 2t", |job, meter| read_hash(job, meter, true))
             .threads(2)
             .needs(NEEDS),
+        Contestant::new("read + groups, outboard synced", read_groups).needs(NEEDS),
         Contestant::new("b3sum 1t", b3sum).threads(1).needs(NEEDS),
         Contestant::new("b3sum 2t", b3sum).threads(2).needs(NEEDS),
         Contestant::new("bao-tree", bao_tree_reference).needs(NEEDS),
@@ -188,6 +190,14 @@ fn read_hash(job: &Job, meter: &mut Meter, is_parallel: bool) -> Result<Check> {
     job.warm(Prep::Blob)?;
     let (hash, _) = meter.section(|| read_and_hash(&job.blob(), is_parallel))?;
     Ok(Check::new(hash))
+}
+
+/// What nobody gets around who keeps an outboard, durably.
+fn read_groups(job: &Job, meter: &mut Meter) -> Result<Check> {
+    job.warm(Prep::Blob)?;
+    let outboard = job.dir.join("outboard");
+    let values = meter.section(|| groups::read_and_hash_groups(&job.blob(), &outboard))?;
+    Ok(Check::new(groups::root(&values)))
 }
 
 /// As the command does it, with its library: it maps the file.

@@ -9,7 +9,7 @@ use super::{Contestant, Workload};
 use crate::{
     job::Job,
     meter::{Check, Meter},
-    peers::bao_tree,
+    peers::{bao_tree, groups},
     prep::Prep,
     scale::length,
 };
@@ -24,6 +24,12 @@ pub(super) const IN_MEMORY: Workload = Workload {
         Contestant::new("update_rayon", update_rayon)
             .threads(2)
             .needs(&[Prep::Blob]),
+        Contestant::new("groups one by one", |job, meter| groups(job, meter, 1))
+            .needs(&[Prep::Blob]),
+        Contestant::new("groups one by one, two threads", |job, meter| {
+            groups(job, meter, 2)
+        })
+        .needs(&[Prep::Blob]),
         Contestant::new("bao-tree", bao_tree).needs(&[Prep::Blob]),
         Contestant::new("flatbao 1t", flatbao)
             .threads(1)
@@ -49,6 +55,13 @@ fn update_rayon(job: &Job, meter: &mut Meter) -> Result<Check> {
         Ok(hasher.update_rayon(&bytes).finalize())
     })?;
     Ok(Check::new(hash))
+}
+
+/// What an outboard takes that is made with the public interface of BLAKE3, without the outboard.
+fn groups(job: &Job, meter: &mut Meter, threads: usize) -> Result<Check> {
+    let bytes = fs::read(job.blob())?;
+    let values = meter.section(|| Ok(groups::values(&bytes, threads)))?;
+    Ok(Check::new(groups::root(&values)))
 }
 
 fn bao_tree(job: &Job, meter: &mut Meter) -> Result<Check> {

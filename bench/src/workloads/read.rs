@@ -16,6 +16,7 @@ use crate::{
         flat::Flat,
         flatbao,
         floor::{read_and_hash, read_and_hash_part, read_pieces},
+        groups::read_groups_and_blocks,
         iroh::{self, Iroh},
     },
     prep::Prep,
@@ -59,6 +60,7 @@ pub(super) const RANDOM: Workload = Workload {
         })
         .needs(FLOOR),
         Contestant::new("pread + hash", |job, meter| random_pread(job, meter, true)).needs(FLOOR),
+        Contestant::new("pread + hash, outboard in blocks", random_blocks).needs(BAO_TREE),
         Contestant::new("bao-tree, outboard in a file", |job, meter| {
             random_bao_tree(job, meter, false)
         })
@@ -169,6 +171,15 @@ fn random_pread(job: &Job, meter: &mut Meter, is_hashed: bool) -> Result<Check> 
     job.warm(Prep::Blob)?;
     let offsets = offsets(job);
     let seen = meter.section(|| read_pieces(&job.blob(), &offsets, is_hashed))?;
+    Ok(Check::new(seen))
+}
+
+fn random_blocks(job: &Job, meter: &mut Meter) -> Result<Check> {
+    job.warm(Prep::Blob)?;
+    job.warm(Prep::Outboard)?;
+    let pairs = job.prepared(Prep::Outboard).join("pairs");
+    let offsets = offsets(job);
+    let seen = meter.section(|| read_groups_and_blocks(&job.blob(), &pairs, &offsets))?;
     Ok(Check::new(seen))
 }
 

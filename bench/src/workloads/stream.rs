@@ -16,7 +16,7 @@ use crate::{
     meter::{Check, Meter},
     peers::{
         bao_tree::{self, Proved},
-        flatbao,
+        flatbao, groups,
         iroh::Iroh,
     },
     prep::Prep,
@@ -46,6 +46,14 @@ pub(super) const RECEIVE: Workload = Workload {
     name: "receive",
     title: |scale| format!("receiving {} as a stream", length(scale.blob)),
     contestants: &[
+        Contestant::new("taken apart, unverified", |job, meter| {
+            take_apart(job, meter, false)
+        })
+        .needs(RECEIVED),
+        Contestant::new("taken apart, unverified + syncfs", |job, meter| {
+            take_apart(job, meter, true)
+        })
+        .needs(RECEIVED),
         Contestant::new("bao-tree, nothing synced", receive_bao_tree).needs(RECEIVED),
         Contestant::new("iroh-blobs, data not synced", receive_iroh).needs(RECEIVED),
         Contestant::new("flatbao 1t, nothing synced", |job, meter| {
@@ -125,6 +133,13 @@ fn stream(job: &Job) -> Result<BufReader<File>> {
     job.warm(Prep::Stream)?;
     let file = File::open(job.prepared(Prep::Stream).join("stream"))?;
     Ok(BufReader::with_capacity(64 << 10, file))
+}
+
+fn take_apart(job: &Job, meter: &mut Meter, is_synced: bool) -> Result<Check> {
+    let stream = stream(job)?;
+    let (data, pairs) = (job.dir.join("data"), job.dir.join("pairs"));
+    meter.section(|| groups::take_apart(stream, &data, &pairs, is_synced))?;
+    Ok(Check::new(hash_file(&data)?).with(hash_file(&pairs)?))
 }
 
 fn receive_bao_tree(job: &Job, meter: &mut Meter) -> Result<Check> {
