@@ -2,6 +2,10 @@
 
 use std::io;
 
+/// Bytes of data that are written at once, where there are so many. Of the sizes from 4 KiB to a MiB this one was the
+/// fastest, and the steadiest: there are more calls for less, and more does not stay in the cache of a core.
+pub(crate) const WRITE_PIECE: usize = 128 * 1024;
+
 /// Reads at a position, without a cursor.
 pub trait ReadAt {
     /// Reads at most `buf.len()` bytes from `offset` on. Fewer may come; none means the end, which any offset

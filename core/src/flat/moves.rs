@@ -5,7 +5,7 @@ use std::{ffi::OsStr, io};
 use crate::{
     Access, BackendError, Dir, DirFile, Durability, FileName, FlatDir, Opened, ReadAt, StagedFile,
     WriteAt,
-    io::{read_full_at, write_all_at},
+    io::{WRITE_PIECE, read_full_at, write_all_at},
 };
 
 /// How a file came to its final name.
@@ -272,9 +272,9 @@ impl<D: Dir> FlatDir<D> {
     }
 }
 
-/// Copies `len` bytes in pieces of 64 KiB, the size that large writes are fastest in.
+/// Copies `len` bytes, piece by piece.
 fn copy_bytes(from: &impl ReadAt, len: u64, to: &mut impl WriteAt) -> io::Result<()> {
-    let mut buf = vec![0; 64 * 1024];
+    let mut buf = vec![0; WRITE_PIECE];
     let mut offset = 0;
     while offset < len {
         let read = read_full_at(from, &mut buf, offset)?;

@@ -7,7 +7,7 @@ use crate::{
     HashAndFormat, ReadAt, Result,
     hasher::Hashed,
     index::Entry,
-    io::{read_full_at, write_all_at},
+    io::{WRITE_PIECE, read_full_at, write_all_at},
     kernel::TempTag,
     progress::{Watch, unwatched},
     store::{
@@ -18,8 +18,6 @@ use crate::{
     },
 };
 
-/// Bytes written at once: a system call each takes longer for less, and the cache of a core does not hold more for long.
-const WRITE_PIECE: usize = 128 * 1024;
 /// Bytes from which on a file is worth being shared and not copied.
 const SHARED: u64 = 64 * 1024;
 /// Imports of a batch whose files stay open; of more, all are set aside.

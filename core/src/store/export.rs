@@ -8,7 +8,7 @@ use crate::{
     beside::piece,
     homes::Home,
     index::Entry,
-    io::write_all_at,
+    io::{WRITE_PIECE, write_all_at},
     progress::{Progress, Watch, unwatched},
     store::{
         ImportOptions, Inner, Store, exclusive,
@@ -21,8 +21,6 @@ use crate::{
 
 /// Bytes that are verified at once; see [`piece`].
 const READ_PIECE: usize = 512 * 1024;
-/// Bytes written at once: a system call each takes longer for less, and the cache of a core does not hold more for long.
-const WRITE_PIECE: usize = 128 * 1024;
 /// The size in bytes from which on data are moved out, as the peer has it.
 const MOVE_THRESHOLD: u64 = 128 * 1024;
 

@@ -5,14 +5,11 @@ use std::io;
 use crate::{
     Backend, BackendError, FileName, Hash, ReadAt, Result, WriteAt,
     index::Entry,
-    io::write_all_at,
+    io::{WRITE_PIECE, write_all_at},
     kernel::Claim,
     store::{Inner, Stage, publication::Publication},
     tree::{GROUP, outboard_len},
 };
-
-/// Bytes in one place that are written at once.
-const WRITE_PIECE: usize = 128 * 1024;
 
 /// Its files, and what is not written to them yet.
 pub(super) struct Files<B: Backend> {
