@@ -15,7 +15,8 @@ bench/plots/ and the tables of BENCHMARKS.md.
 options:
   --quick        small sizes, to see that everything runs and that results are equal
   --repeat N     rounds; medians are taken of these
-  --add          adds the rounds of the workloads to those that are there, of the same code on the same machine
+  --add          adds the rounds of the workloads to those that are there, of the same code on the same machine; not
+                 with --only, --only-growth, --page or --micro, which have no rounds that could be added
   --only NAME    only this workload; can be given several times. Nothing is written then, but printed
   --dir DIR      where to work: some 30 GB are taken there, and given back in the end. By itself this is in target/
   --no-growth    all workloads, and not how flatbao grows
@@ -58,7 +59,9 @@ impl Options {
                 _ => return None,
             }
         }
-        Some(options)
+        let has_none = options.only_growth || options.page || options.micro;
+        let has_rounds = options.only.is_empty() && !has_none;
+        (has_rounds || !options.add).then_some(options)
     }
 
     /// What both measurements are told.
